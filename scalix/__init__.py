@@ -1,0 +1,1 @@
+"""Wiring only: settings, addresses, entry points, the embedded parts.  Nobody imports it."""
