@@ -1,0 +1,1 @@
+"""Who is asking: users, their personal tokens, and visitors without an account."""

@@ -1,0 +1,1 @@
+"""What accounts may spend, what they spent, and what they pay."""

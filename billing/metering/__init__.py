@@ -1,0 +1,1 @@
+"""Exact counting: admission against limits, the ledger, and what puts right what died half-way."""

@@ -1,0 +1,248 @@
+"""Admission: books a request against its account's limits, all or nothing, in one Redis script.
+
+Redis is a cache of the ledger.  An account that it knows nothing of is *cold*, never zero: the
+ledger is summed and the account seeded.  What makes that exact while requests run:
+
+* A booking is made in Redis first and committed to the ledger right after.  A store that lost its
+  memory in between is recognised by its young epoch; a cold account in it is summed only once
+  every booking from before must have been committed (`commit_bound`), and a booking whose commit
+  took longer than that is booked again (`QuotaBooking.may_be_forgotten`).
+* An ending is committed to the ledger first and told to Redis right after.  If the account is cold
+  then, the script leaves a tombstone that the seeding takes into account.
+"""
+
+import asyncio
+import time
+import uuid
+import zlib
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from billing.metering.usage import Counters, LimitState, Usage
+from billing.plans import Limits
+
+PARTITIONS: Final = 256
+KEY_PATTERN: Final = "scalix:*:account:*"
+COMMIT_BOUND_SECONDS: Final = 0.3
+_SCRIPT: Final = Path(__file__).with_name("quota.lua").read_text()
+_NO_LIMIT: Final = -1
+
+
+class QuotaUnavailable(Exception):
+    """The counter store is away or did not answer: nothing may be admitted."""
+
+
+class QuotaRefused(Exception):
+    """A limit forbids the request; nothing was booked."""
+
+    def __init__(self, usage: Usage, limit: LimitState, tokens_needed: int) -> None:
+        super().__init__(limit.name)
+        self.usage = usage
+        self.limit = limit
+        self.tokens_needed = tokens_needed
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A request as the ledger knows it, for seeding: its windows and tokens, and who runs it."""
+
+    request_id: uuid.UUID
+    hour: int
+    day: int
+    tokens: int
+    process_id: uuid.UUID
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSum:
+    """What the ledger says of an account for the hour and the day (in units since 1970)."""
+
+    hour: int
+    hour_requests: int
+    day: int
+    day_requests: int
+    day_tokens: int
+    running: tuple[Booking, ...]
+
+
+class LedgerReader(Protocol):
+    """Sums an account's ledger rows.  Raises PostgresUnavailable."""
+
+    async def sum_account(self, account_id: uuid.UUID, at_ms: int) -> LedgerSum: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRequest:
+    """What is to be booked.  Tokens are bounds: a prompt's, and the most that may be answered."""
+
+    request_id: uuid.UUID
+    account_id: uuid.UUID
+    limits: Limits
+    prompt_tokens: int
+    output_tokens: int | None  # None: as many as the limits leave, or the model's own maximum
+    least_output_tokens: int
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaBooking:
+    """A booked request.  `output_tokens` is what it may produce; None: no limit stands in the way."""
+
+    usage: Usage
+    output_tokens: int | None
+    asked_at: float  # time.monotonic() before the store was asked
+
+    def may_be_forgotten(self, commit_bound: float) -> bool:
+        """Whether the store could have lost this booking and been seeded without it by now."""
+        return time.monotonic() - self.asked_at > commit_bound
+
+
+class Quota:
+    """The counters of every account.  One per process; safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        process_id: uuid.UUID,
+        ledger: LedgerReader,
+        commit_bound: float = COMMIT_BOUND_SECONDS,
+        clock_ms: int = 0,
+    ) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url,
+            socket_connect_timeout=0.08,
+            socket_timeout=1.0,
+            # One repetition on a new connection, for one that died idle: every script may be
+            # repeated.  More would only keep the caller waiting for its 503.
+            retry=Retry(NoBackoff(), 1),
+            max_connections=64,
+        )
+        self._script = self._redis.register_script(_SCRIPT)
+        self._process_id = process_id
+        self._ledger = ledger
+        self.commit_bound = commit_bound
+        self.clock_ms = clock_ms  # a test's clock; 0: the store's own
+
+    async def ping(self) -> None:
+        """Raises QuotaUnavailable unless the store answers."""
+        try:
+            await cast("Awaitable[bool]", self._redis.ping())
+        except (RedisError, OSError) as error:
+            raise QuotaUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._redis.aclose()
+
+    async def reserve(self, request: QuotaRequest) -> QuotaBooking:
+        """Books the request, or raises QuotaRefused with nothing booked.  Safe to repeat."""
+        limits, asked_at = request.limits, time.monotonic()
+        arguments = (
+            str(request.request_id),
+            str(self._process_id),
+            request.deadline_ms,
+            request.prompt_tokens,
+            _or_none(request.output_tokens),
+            request.least_output_tokens,
+            limits.concurrent_requests,
+            _or_none(limits.requests_per_hour),
+            _or_none(limits.requests_per_day),
+            _or_none(limits.tokens_per_day),
+        )
+        verdict, counters, output = await self._warm(request.account_id, "reserve", arguments)
+        usage = Usage(limits, counters)
+        if verdict != "admitted":
+            needed = request.prompt_tokens + request.least_output_tokens
+            raise QuotaRefused(usage, usage.state(verdict), needed)
+        return QuotaBooking(usage, None if output == _NO_LIMIT else output, asked_at)
+
+    async def settle(
+        self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
+    ) -> Counters | None:
+        """Replaces the booking by what it came to, once; None if the account has gone cold.
+
+        Not charged, it leaves every counter as it was before.
+        """
+        arguments = (str(request_id), int(charged), tokens)
+        verdict, counters, _ = await self._run(account_id, "settle", arguments)
+        return None if verdict == "cold" else counters
+
+    async def peek(self, account_id: uuid.UUID, limits: Limits) -> Usage:
+        """The account's usage now, without booking anything."""
+        _, counters, _ = await self._warm(account_id, "peek", ())
+        return Usage(limits, counters)
+
+    async def running(self) -> dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID]:
+        """Every booked request in the store: (account, request) → process.  Walks all accounts."""
+        found: dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID] = {}
+        try:
+            async for key in self._redis.scan_iter(KEY_PATTERN, count=1000):
+                account_id = uuid.UUID(key.decode().rpartition(":")[2])
+                fields = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(key))
+                for name, booking in fields.items():
+                    if name.startswith(b"r:"):
+                        process_id = uuid.UUID(booking.split(b" ")[3].decode())
+                        found[account_id, uuid.UUID(name[2:].decode())] = process_id
+        except (RedisError, OSError) as error:
+            raise QuotaUnavailable(str(error)) from error
+        return found
+
+    async def _warm(
+        self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
+    ) -> tuple[str, Counters, int]:
+        """Runs an operation, seeding the account first when the store does not know it."""
+        while True:
+            verdict, counters, extra = await self._run(account_id, operation, arguments)
+            if verdict != "cold":
+                return verdict, counters, extra
+            young = self.commit_bound - extra / 1000
+            if young > 0:
+                await asyncio.sleep(young)
+            await self._seed(account_id, counters.at_ms)
+
+    async def _seed(self, account_id: uuid.UUID, at_ms: int) -> None:
+        held = await self._ledger.sum_account(account_id, at_ms)
+        bookings: list[str | int] = []
+        for one in held.running:
+            bookings += [
+                str(one.request_id),
+                f"{one.hour} {one.day} {one.tokens} {one.process_id} {one.deadline_ms}",
+            ]
+        await self._run(
+            account_id,
+            "seed",
+            (
+                held.hour,
+                held.hour_requests,
+                held.day,
+                held.day_requests,
+                held.day_tokens,
+                *bookings,
+            ),
+        )
+
+    async def _run(
+        self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
+    ) -> tuple[str, Counters, int]:
+        tag = f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}"
+        keys = [f"{tag}:account:{account_id}", f"{tag}:epoch"]
+        try:
+            answer = await self._script(keys=keys, args=[operation, self.clock_ms, *arguments])
+        except (RedisError, OSError) as error:
+            raise QuotaUnavailable(str(error)) from error
+        verdict, at_ms, hour_requests, day_requests, day_tokens, in_flight, extra = answer
+        counters = Counters(at_ms, hour_requests, day_requests, day_tokens, in_flight)
+        return verdict.decode(), counters, extra
+
+
+def _or_none(value: int | None) -> int:
+    return _NO_LIMIT if value is None else value

@@ -1,0 +1,133 @@
+"""What an account has used of its limits, at one moment: the figures that everybody shows.
+
+Headers, API, dashboard and admin render these values and compute none of their own.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from billing.plans import Limits
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counter store's answer: what is used, reservations included, at `at_ms` (Unix, UTC)."""
+
+    at_ms: int
+    hour_requests: int
+    day_requests: int
+    day_tokens: int
+    in_flight: int
+
+    @property
+    def at(self) -> dt.datetime:
+        """The counter store's time."""
+        return dt.datetime.fromtimestamp(self.at_ms / 1000, dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One limit: its name, what is used, what it allows (None: no limit), when it starts anew."""
+
+    name: str  # requests_per_hour, requests_per_day, tokens_per_day, concurrent_requests
+    used: int
+    max: int | None
+    resets_at: dt.datetime | None  # None: as soon as a running request ends
+    resets_in_seconds: int | None
+
+    @property
+    def remaining(self) -> int | None:
+        """What is left, never below 0; None without a limit."""
+        return None if self.max is None else max(0, self.max - self.used)
+
+    @property
+    def share(self) -> float:
+        """Used as a part of the limit, 0 to 1; 0 without a limit."""
+        return 0.0 if not self.max else min(1.0, self.used / self.max)
+
+    @property
+    def unit(self) -> str:
+        """`requests` or `tokens`."""
+        return "tokens" if self.name == "tokens_per_day" else "requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """An account's limits and counters together."""
+
+    limits: Limits
+    counters: Counters
+
+    @property
+    def requests_per_hour(self) -> LimitState:
+        """This UTC clock hour's requests."""
+        used = self.counters.hour_requests
+        return self._window("requests_per_hour", used, self.limits.requests_per_hour, _HOUR_MS)
+
+    @property
+    def requests_per_day(self) -> LimitState:
+        """This UTC day's requests."""
+        used = self.counters.day_requests
+        return self._window("requests_per_day", used, self.limits.requests_per_day, _DAY_MS)
+
+    @property
+    def tokens_per_day(self) -> LimitState:
+        """This UTC day's tokens, reserved ones included."""
+        used = self.counters.day_tokens
+        return self._window("tokens_per_day", used, self.limits.tokens_per_day, _DAY_MS)
+
+    @property
+    def concurrent_requests(self) -> LimitState:
+        """Requests running now."""
+        return LimitState(
+            "concurrent_requests",
+            self.counters.in_flight,
+            self.limits.concurrent_requests,
+            resets_at=None,
+            resets_in_seconds=None,
+        )
+
+    @property
+    def states(self) -> tuple[LimitState, ...]:
+        """Every limit, the windows first."""
+        return (*self.windows, self.concurrent_requests)
+
+    @property
+    def windows(self) -> tuple[LimitState, ...]:
+        """The limits that a clock resets."""
+        return (self.tokens_per_day, self.requests_per_day, self.requests_per_hour)
+
+    @property
+    def binding(self) -> LimitState:
+        """The window that is fullest, and so will stop the account first."""
+        return max(self.windows, key=lambda state: state.share)
+
+    @property
+    def binding_requests(self) -> LimitState:
+        """Of hour and day, the one that leaves fewer requests."""
+        hour, day = self.requests_per_hour, self.requests_per_day
+        if hour.remaining is None or day.remaining is None:
+            return day if hour.remaining is None else hour
+        return hour if hour.remaining < day.remaining else day
+
+    @property
+    def requests_left(self) -> int | None:
+        """How many more requests may be made before a window resets; None without a limit."""
+        return self.binding_requests.remaining
+
+    def state(self, name: str) -> LimitState:
+        """The limit of that name; KeyError if there is none."""
+        return {state.name: state for state in self.states}[name]
+
+    def _window(self, name: str, used: int, limit: int | None, length_ms: int) -> LimitState:
+        end_ms = (self.counters.at_ms // length_ms + 1) * length_ms
+        return LimitState(
+            name,
+            used,
+            limit,
+            resets_at=dt.datetime.fromtimestamp(end_ms / 1000, dt.UTC),
+            resets_in_seconds=-(-(end_ms - self.counters.at_ms) // 1000),
+        )

@@ -1,0 +1,1 @@
+"""Which models exist, who may use them, and which deployments serve them."""

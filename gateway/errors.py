@@ -1,0 +1,99 @@
+"""Everything that can go wrong on the request path: one tree, and no HTTP in it.
+
+    GatewayError
+    ├── InvalidRequest              the request itself is wrong
+    │   ├── RequestTooLarge
+    │   └── UnknownModel            with the nearest names
+    ├── NotAuthenticated            no, bad, revoked or expired credential
+    ├── ModelNotInPlan
+    ├── LimitReached                a quota or concurrency limit, with all figures
+    ├── ProviderFailure             what a provider did to us
+    │   ├── ProviderRejected        it found the caller's request wrong: nobody else is tried
+    │   ├── ProviderUnavailable     down, slow, rate-limiting, our credential, rubbish: try the next
+    │   └── StreamCut               it stopped after the first token: too late for another
+    ├── ProvidersExhausted          every deployment was tried
+    └── StoreUnavailable            Postgres or Redis is away: nothing may be admitted
+
+`gateway.api.errors` is the only place that turns these into statuses and bodies.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from billing.metering.usage import LimitState, Usage
+
+
+@dataclass(slots=True)
+class GatewayError(Exception):
+    """The root.  `message` stands alone: some SDKs print nothing else."""
+
+    message: str
+    code: str = "internal_error"
+    param: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(slots=True)
+class InvalidRequest(GatewayError):
+    code: str = "invalid_request"
+
+
+@dataclass(slots=True)
+class RequestTooLarge(InvalidRequest):
+    code: str = "request_too_large"
+
+
+@dataclass(slots=True)
+class UnknownModel(InvalidRequest):
+    code: str = "model_not_found"
+    param: str | None = "model"
+
+
+@dataclass(slots=True)
+class NotAuthenticated(GatewayError):
+    code: str = "invalid_api_key"
+
+
+@dataclass(slots=True)
+class ModelNotInPlan(GatewayError):
+    code: str = "model_not_in_plan"
+    param: str | None = "model"
+
+
+@dataclass(slots=True, kw_only=True)
+class LimitReached(GatewayError):
+    usage: Usage
+    limit: LimitState
+
+
+@dataclass(slots=True)
+class ProviderFailure(GatewayError):
+    code: str = "provider_error"
+
+
+@dataclass(slots=True)
+class ProviderRejected(ProviderFailure):
+    code: str = "invalid_request"
+
+
+@dataclass(slots=True)
+class ProviderUnavailable(ProviderFailure):
+    code: str = "provider_unavailable"
+
+
+@dataclass(slots=True)
+class StreamCut(ProviderFailure):
+    code: str = "stream_cut"
+
+
+@dataclass(slots=True)
+class ProvidersExhausted(GatewayError):
+    code: str = "server_is_overloaded"
+
+
+@dataclass(slots=True)
+class StoreUnavailable(GatewayError):
+    code: str = "server_is_overloaded"

@@ -1,0 +1,113 @@
+"""The catalogue's tables: public models, deployments, which serves which; and probe results."""
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from billing.models import Tier
+
+_VARIABLE = RegexValidator(
+    r"^[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|BASE_URL|URL|MODEL)$",
+    "The name of an environment variable that ends in _API_KEY, _API_BASE, _BASE_URL, _URL or "
+    "_MODEL. A secret itself is never stored.",
+)
+
+
+class PublicModel(models.Model):
+    """A name that callers use."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    title = models.CharField(max_length=100)
+    description = models.CharField(max_length=300, blank=True)
+    tier = models.CharField(
+        "lowest tier",
+        max_length=10,
+        choices=[(Tier.FREE.value, "Free (visitors too)"), (Tier.PRO.value, "Pro")],
+        default=Tier.FREE,
+    )
+    context_window = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    max_output_tokens = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Deployment(models.Model):
+    """One provider's model at one address, under one credential."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    provider = models.CharField(
+        max_length=40, help_text="litellm's provider name: openai, gemini, openrouter, …"
+    )
+    upstream_model = models.CharField(
+        max_length=150, blank=True, help_text="The provider's name for the model."
+    )
+    upstream_model_variable = models.CharField(
+        max_length=80,
+        blank=True,
+        validators=[_VARIABLE],
+        help_text="Or the variable that holds it.",
+    )
+    base_url = models.URLField(blank=True, help_text="Empty: the provider's own.")
+    base_url_variable = models.CharField(
+        max_length=80,
+        blank=True,
+        validators=[_VARIABLE],
+        help_text="Or the variable that holds it.",
+    )
+    api_key_variable = models.CharField(
+        max_length=80,
+        blank=True,
+        validators=[_VARIABLE],
+        help_text="The environment variable with the key. Empty: none is needed.",
+    )
+    enabled = models.BooleanField(default=True)
+    serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Placement(models.Model):
+    """That a deployment serves a public model, and how gladly."""
+
+    model = models.ForeignKey(PublicModel, on_delete=models.CASCADE, related_name="placements")
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="placements")
+    priority = models.PositiveSmallIntegerField(default=100, help_text="Lowest first.")
+    weight = models.PositiveSmallIntegerField(
+        default=1, help_text="Share among those of equal priority."
+    )
+
+    class Meta:
+        ordering = ("model", "priority")
+        constraints = (
+            models.UniqueConstraint(fields=("model", "deployment"), name="one_placement_each"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} ← {self.deployment}"
+
+
+class ProbeResult(models.Model):
+    """One probe of one deployment."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="probes")
+    probed_at = models.DateTimeField(default=timezone.now)
+    succeeded = models.BooleanField()
+    latency_ms = models.PositiveIntegerField()
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("-probed_at",)
+        indexes = (models.Index(fields=("deployment", "-probed_at"), name="probes_by_deployment"),)
+
+    def __str__(self) -> str:
+        return f"{self.deployment} at {self.probed_at:%H:%M:%S}"

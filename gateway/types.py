@@ -1,0 +1,165 @@
+"""The values that travel the request path.  Frozen: a step hands on facts, it changes none."""
+
+import datetime as dt
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.identifiers import encode
+from accounts.identity import TokenHolder
+from billing.metering.usage import Usage
+from billing.plans import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What came with a request to say who asks.  At most one of the first three decides."""
+
+    bearer: str | None = None
+    session_user_id: uuid.UUID | None = None
+    visitor: str | None = None  # the signed credential
+    may_become_visitor: bool = False  # where an endpoint serves people with no credential at all
+    ip: str | None = None
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what they may."""
+
+    account_id: uuid.UUID
+    limits: Limits
+    token: TokenHolder | None = None
+    visitor: str | None = None  # the credential to hand (back) to a visitor
+
+    @property
+    def is_visitor(self) -> bool:
+        """Whether there is no account behind it."""
+        return self.visitor is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A checked chat completion request: whitelisted fields only."""
+
+    model: str
+    messages: tuple[dict[str, Any], ...]
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None  # of each choice
+    choices: int = 1
+    parameters: dict[str, Any] | None = None  # the other fields, as the provider is to get them
+
+    @property
+    def prompt_characters(self) -> int:
+        """The length of all text in all messages."""
+        return sum(len(text) for message in self.messages for text in texts_of(message))
+
+
+def texts_of(message: dict[str, Any]) -> list[str]:
+    """The text parts of one message; images and sounds have none."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return [content]
+    if isinstance(content, list):
+        return [part["text"] for part in content if isinstance(part.get("text"), str)]
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A public model as the catalogue has it."""
+
+    name: str
+    title: str
+    description: str
+    tier: str
+    context_window: int
+    max_output_tokens: int
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A deployment that can be called: names resolved, credential in hand."""
+
+    deployment: str
+    provider: str
+    upstream_model: str
+    base_url: str | None
+    api_key: str | None
+    priority: int
+    weight: int
+
+    def __repr__(self) -> str:  # without the key
+        return f"Target({self.deployment})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An admitted request: booked, and written in the ledger."""
+
+    request_id: uuid.UUID
+    caller: Caller
+    model: ModelEntry
+    request: ChatRequest  # with the `max_tokens` that was reserved
+    prompt_tokens: int  # the bound that was reserved
+    usage: Usage  # at admission, this request included
+    lowered_max_tokens: int | None  # when less was left than was asked for
+    admitted_at: dt.datetime
+    deadline_at: dt.datetime
+
+    @property
+    def wire_id(self) -> str:
+        """The request id as callers see it."""
+        return encode("req", self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """What a completion took."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One deployment tried: how it went, and after how long."""
+
+    deployment: str
+    outcome: str  # "completed" or an error's code
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, settled.  `body` is OpenAI's `chat.completion`."""
+
+    reservation: Reservation
+    deployment: str
+    usage: Usage  # after settlement
+    tokens: TokenUsage
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReply:
+    """An answer that is arriving.
+
+    `chunks` yields OpenAI's `chat.completion.chunk`s.  It settles before it ends, raises a
+    GatewayError when the provider cuts the stream (already settled then), and settles as cancelled
+    when it is closed early.  It must be closed.
+    """
+
+    reservation: Reservation
+    deployment: str
+    chunks: AsyncGenerator[dict[str, Any], None]

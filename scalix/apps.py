@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ScalixConfig(AppConfig):
+    name = "scalix"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,279 @@
+"""Every setting, and the only module that reads the environment.
+
+A value that makes no sense stops the boot with its variable's name.  `.env.example` lists every
+variable.  With no DATABASE_URL or REDIS_URL the addresses are those of the servers that
+`manage.py up` starts under `var/`.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from environs import Env
+
+from scalix.embedded.paths import EmbeddedPaths
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+# The embedded parts -------------------------------------------------------------------------
+
+EMBEDDED_PATHS = EmbeddedPaths(Path(env.str("SCALIX_VAR", str(BASE_DIR / "var"))).resolve())
+DATABASE_URL: str = env.str("DATABASE_URL", "") or EMBEDDED_PATHS.postgres_dsn
+REDIS_URL: str = env.str("REDIS_URL", "") or EMBEDDED_PATHS.valkey_url
+EMBEDDED_POSTGRES = DATABASE_URL == EMBEDDED_PATHS.postgres_dsn
+EMBEDDED_VALKEY = REDIS_URL == EMBEDDED_PATHS.valkey_url
+PORT: int = env.int("PORT", 8000)
+WEB_PROCESSES: int = env.int("WEB_PROCESSES", 2)
+
+# Providers: what the catalogue's rows may name, by variable name, and nothing else ----------
+
+_PROVIDER_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|BASE_URL|URL|MODEL)")
+_NOT_PROVIDERS = {"DATABASE_URL", "REDIS_URL", "EMAIL_URL", "PUBLIC_URL", "STRIPE_API_KEY"}
+PROVIDER_VARIABLES: dict[str, str] = {
+    name: value
+    for name, value in os.environ.items()
+    if value and _PROVIDER_VARIABLE.fullmatch(name) and name not in _NOT_PROVIDERS
+}
+_UPSTREAMS = {"UPSTREAM_BASE_URL"} | {
+    f"{provider}_API_KEY"
+    for provider in ("GEMINI", "OPENROUTER", "OPENAI", "ANTHROPIC", "DEEPSEEK", "SCALIX_PRO")
+}
+EMBEDDED_DEMO_MODEL: bool = env.bool(
+    "SCALIX_DEMO_MODEL", default=not (_UPSTREAMS & PROVIDER_VARIABLES.keys())
+)
+
+# What a completion may take -----------------------------------------------------------------
+
+GATEWAY_DEADLINE_SECONDS: float = env.float("GATEWAY_DEADLINE_SECONDS", 300.0)
+GATEWAY_CONNECT_SECONDS: float = env.float("GATEWAY_CONNECT_SECONDS", 5.0)
+GATEWAY_SILENCE_SECONDS: float = env.float("GATEWAY_SILENCE_SECONDS", 60.0)
+GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
+
+# Django -------------------------------------------------------------------------------------
+
+
+def _secret_key() -> str:
+    """SECRET_KEY, or one of our own kept under var/ while the database is the embedded one."""
+    given: str = env.str("SECRET_KEY", "")
+    if given:
+        return given
+    if not EMBEDDED_POSTGRES:
+        raise SystemExit("SECRET_KEY is not set. With a DATABASE_URL of your own, set it too.")
+    kept = EMBEDDED_PATHS.var / "secret_key"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(kept, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass  # an earlier start, or another process starting beside this one, wrote it
+    return kept.read_text()
+
+
+SECRET_KEY = _secret_key()
+DEBUG: bool = env.bool("DEBUG", False)
+PUBLIC_URL: str = env.str("PUBLIC_URL", "").rstrip("/") or f"http://127.0.0.1:{PORT}"
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+_OVER_TLS = PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _OVER_TLS else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _OVER_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _OVER_TLS else None
+SECURE_HSTS_SECONDS = 31_536_000 if _OVER_TLS else 0
+SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "scalix",
+    "accounts",
+    "billing",
+    "gateway",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "adrf",
+    "csp",
+]
+
+MIDDLEWARE = [  # of the pages and the admin; /v1 and /api/v1 have their own: scalix/asgi.py
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "scalix.urls"
+ASGI_APPLICATION = "scalix.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# Data ---------------------------------------------------------------------------------------
+
+
+def _database() -> dict[str, Any]:
+    """Django's form of DATABASE_URL, which libpq reads as it is on the gateway's own connections."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    given = conninfo_to_dict(DATABASE_URL)
+    known = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    database: dict[str, Any] = {name: str(given.pop(key, "") or "") for key, name in known.items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **database,
+        "OPTIONS": {"connect_timeout": 3, **given},
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.E003",  # Django's Redis cache counts atomically; the check knows no such class
+    "django_ratelimit.W001",
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT: Path = env.path("STATIC_ROOT", EMBEDDED_PATHS.var / "static")
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Collected and hashed in an image; straight from the packages where nobody ran collectstatic.
+_STATIC_COLLECTED: bool = env.bool("STATIC_COLLECTED", False)
+WHITENOISE_USE_FINDERS = not _STATIC_COLLECTED
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _STATIC_COLLECTED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# People -------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "dashboard"
+ACCOUNT_LOGOUT_REDIRECT_URL = "landing"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_PREVENT_ENUMERATION = True
+
+_EMAIL = env.dj_email_url("EMAIL_URL", "console:")
+EMAIL_BACKEND = _EMAIL["EMAIL_BACKEND"]
+EMAIL_HOST = _EMAIL.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _EMAIL.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _EMAIL.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Scalix <scalix@localhost>")
+_MAIL_LEAVES = not EMAIL_BACKEND.endswith("console.EmailBackend")
+ACCOUNT_EMAIL_VERIFICATION: str = env.str(
+    "EMAIL_VERIFICATION", "mandatory" if _MAIL_LEAVES else "optional"
+)
+if ACCOUNT_EMAIL_VERIFICATION not in ("mandatory", "optional"):
+    raise SystemExit("EMAIL_VERIFICATION is neither `mandatory` nor `optional`.")
+
+# Wire, tasks, logs --------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+
+_CELERY_REDIS = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+CELERY_BROKER_URL = _CELERY_REDIS
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(EMBEDDED_PATHS.var / "celerybeat-schedule")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        "django": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "LiteLLM": {"level": "WARNING"},
+    },
+}
