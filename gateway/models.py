@@ -1,5 +1,7 @@
 """The catalogue's tables: public models, deployments, which serves which; and probe results."""
 
+from collections.abc import Mapping
+
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
@@ -12,11 +14,15 @@ _VARIABLE = RegexValidator(
     "_MODEL. A secret itself is never stored.",
 )
 
+_NAME = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", "Letters, digits, dots, colons, dashes and underscores."
+)
+
 
 class PublicModel(models.Model):
     """A name that callers use."""
 
-    name = models.SlugField(max_length=100, unique=True)
+    name = models.CharField(max_length=100, unique=True, validators=[_NAME])
     title = models.CharField(max_length=100)
     description = models.CharField(max_length=300, blank=True)
     tier = models.CharField(
@@ -40,7 +46,7 @@ class PublicModel(models.Model):
 class Deployment(models.Model):
     """One provider's model at one address, under one credential."""
 
-    name = models.SlugField(max_length=100, unique=True)
+    name = models.CharField(max_length=100, unique=True, validators=[_NAME])
     provider = models.CharField(
         max_length=40, help_text="litellm's provider name: openai, gemini, openrouter, …"
     )
@@ -66,6 +72,9 @@ class Deployment(models.Model):
         validators=[_VARIABLE],
         help_text="The environment variable with the key. Empty: none is needed.",
     )
+    api_key_optional = models.BooleanField(
+        default=False, help_text="On: usable without a key too, as servers of one's own often are."
+    )
     enabled = models.BooleanField(default=True)
     serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
 
@@ -74,6 +83,13 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def missing_variables(self, variables: Mapping[str, str]) -> list[str]:
+        """Names of the variables without which it can't be called: none, and it can."""
+        needed = [self.base_url_variable, self.upstream_model_variable]
+        if not self.api_key_optional:
+            needed.append(self.api_key_variable)
+        return [name for name in needed if name and name not in variables]
 
 
 class Placement(models.Model):

@@ -19,7 +19,19 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("name", models.SlugField(max_length=100, unique=True)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+                                "Letters, digits, dots, colons, dashes and underscores.",
+                            )
+                        ],
+                    ),
+                ),
                 (
                     "provider",
                     models.CharField(
@@ -76,6 +88,13 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
+                (
+                    "api_key_optional",
+                    models.BooleanField(
+                        default=False,
+                        help_text="On: usable without a key too, as servers of one's own often are.",
+                    ),
+                ),
                 ("enabled", models.BooleanField(default=True)),
             ],
             options={
@@ -91,7 +110,19 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("name", models.SlugField(max_length=100, unique=True)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+                                "Letters, digits, dots, colons, dashes and underscores.",
+                            )
+                        ],
+                    ),
+                ),
                 ("title", models.CharField(max_length=100)),
                 ("description", models.CharField(blank=True, max_length=300)),
                 (
