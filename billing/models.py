@@ -68,6 +68,12 @@ class Subscription(models.Model):
     def __str__(self) -> str:
         return f"{self.user}: {self.tier}"
 
+    @property
+    def tier_now(self) -> str:
+        """The tier that it gives at this moment."""
+        in_force = self.ends_at is None or self.ends_at > timezone.now()
+        return self.tier if in_force else Tier.FREE.value
+
 
 class GatewayProcess(models.Model):
     """A process that holds reservations.  When its heartbeat stops, they are abandoned."""

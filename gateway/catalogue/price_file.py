@@ -1,0 +1,52 @@
+"""What litellm's wheel knows of providers' models: prices, context windows, longest answers.
+
+The file is read where it lies: importing litellm takes seconds, and its copy on the web changes.
+"""
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+_FILE: Final = "model_prices_and_context_window_backup.json"
+_MICROS_PER_MILLION: Final = 10**12  # from dollars a token to millionths of $1 a million tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """One model's figures; prices in millionths of $1 a million tokens."""
+
+    context_window: int
+    max_output_tokens: int
+    prompt_micros: int
+    completion_micros: int
+
+
+def figures_of(key: str) -> ModelFigures:
+    """The figures of the model that litellm knows by this name; KeyError if it knows none."""
+    entry = _entries()[key]
+    return ModelFigures(
+        context_window=int(entry["max_input_tokens"]),
+        max_output_tokens=int(entry["max_output_tokens"]),
+        prompt_micros=_micros(entry["input_cost_per_token"]),
+        completion_micros=_micros(entry["output_cost_per_token"]),
+    )
+
+
+@functools.cache
+def _entries() -> dict[str, dict[str, Any]]:
+    package = importlib.util.find_spec("litellm")
+    if package is None or package.origin is None:
+        raise RuntimeError("litellm is not installed: its wheel holds the models' figures")
+    entries: dict[str, dict[str, Any]] = orjson.loads(
+        (Path(package.origin).parent / _FILE).read_bytes()
+    )
+    return entries
+
+
+def _micros(dollars_a_token: float) -> int:
+    return int((Decimal(str(dollars_a_token)) * _MICROS_PER_MILLION).to_integral_value())
