@@ -1,5 +1,6 @@
 """The record of every call that the double received, and how many ran at once."""
 
+import asyncio
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -59,6 +60,7 @@ class CallLog:
         self.most: int = 0
         self.most_by_account: dict[str, int] = {}
         self._struck: Counter[str] = Counter()
+        self._arrivals: dict[str, asyncio.Event] = {}
 
     def open(self, **facts: Any) -> Call:
         """Record an arriving call; the facts are the fields of Call."""
@@ -73,6 +75,8 @@ class CallLog:
         )
         self.calls.append(call)
         self._open.add(call)
+        if awaited := self._arrivals.get(call.id):
+            awaited.set()
         self.most = max(self.most, len(self._open))
         self.most_by_account[account] = max(self.most_by_account.get(account, 0), at_once)
         return call
@@ -86,6 +90,11 @@ class CallLog:
             self._open_by_account[call.account] -= 1
         if self._file:
             self._file.write(orjson.dumps(asdict(call)) + b"\n")
+
+    async def arrival(self, call_id: str) -> None:
+        """Return once a call with this correlation mark has arrived."""
+        if not any(call.id == call_id for call in self.calls):
+            await self._arrivals.setdefault(call_id, asyncio.Event()).wait()
 
     def strike(self, call_id: str) -> int:
         """Count one more fault for a correlation mark; gives how many it has had, this included."""

@@ -46,7 +46,8 @@ class UpstreamDouble:
             raise RuntimeError(f"The double ended at once with {self.process.wait()}.")
         addresses = json.loads(line)
         self.base_url: str = addresses["base_url"]
-        self._control = httpx.Client(base_url=addresses["control_url"], timeout=30)
+        self.control_url: str = addresses["control_url"]
+        self._control = httpx.Client(base_url=self.control_url, timeout=30)
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +83,10 @@ class UpstreamDouble:
     def reset(self) -> None:
         """Forget the log, the maxima, the default script and the gates."""
         self._post("reset", {})
+
+    def await_arrival(self, call_id: str) -> None:
+        """Wait until a call with this correlation mark has arrived."""
+        self._post("arrival", {"id": call_id})
 
     def log(self, *, id_prefix: str = "") -> list[dict[str, Any]]:
         """The calls in arrival order, as dicts of `calls.Call`'s fields.

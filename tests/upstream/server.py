@@ -53,6 +53,9 @@ class Double:
 
     def _control(self, request: Request, connection: Connection) -> None:
         """What the tests read and set; a control call is never in the log."""
+        if request.path == "/control/arrival":
+            connection.run(self._tell_arrival(orjson.loads(request.body)["id"], connection))
+            return
         commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "/control/log": lambda _: self._log.report(),
             "/control/gauges": lambda _: self._log.gauges(),
@@ -68,6 +71,10 @@ class Double:
             _say(connection, command(orjson.loads(request.body or b"{}")))
         except ScriptError as error:
             _say(connection, answers.error(400, str(error)), 400)
+
+    async def _tell_arrival(self, call_id: str, connection: Connection) -> None:
+        await self._log.arrival(call_id)
+        _say(connection, {})
 
     def _set_default(self, settings: dict[str, Any]) -> dict[str, Any]:
         self._chat.default = parse_settings(settings, Script())

@@ -1,6 +1,7 @@
 """What the double remembers of the calls it received."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -92,6 +93,15 @@ def test_a_hang_up_while_held_is_recorded_with_nothing_sent(double: UpstreamDoub
 
     [call] = double.log()
     assert (call["outcome"], call["completion_tokens"]) == ("disconnected", 0)
+
+
+def test_the_arrival_of_a_call_can_be_awaited(double: UpstreamDouble) -> None:
+    with ThreadPoolExecutor() as pool:
+        waiter = pool.submit(double.await_arrival, "a1")
+        with RawExchange(double.base_url, scripted(id="a1", hold="gate")):
+            waiter.result(timeout=5)
+            double.await_arrival("a1")  # it's there already
+            assert double.open_calls() == 1
 
 
 def test_a_gate_that_is_open_holds_nobody(double: UpstreamDouble) -> None:

@@ -1,0 +1,124 @@
+"""Runs inside an SDK's own venv: does what a line of JSON on stdin says, answers with a line.
+
+Imports nothing but the standard library and `openai`, and nothing that only one version has.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import openai
+
+HTTP_REQUESTS = 0
+
+
+def count(_: object) -> None:
+    """Notes that the SDK is about to send a request."""
+    global HTTP_REQUESTS
+    HTTP_REQUESTS += 1
+
+
+async def count_async(request: object) -> None:
+    """The same for the asynchronous client."""
+    count(request)
+
+
+def client(order: dict[str, Any]) -> openai.OpenAI:
+    """A client as a user would make it, but for the hook that counts its HTTP requests."""
+    http = openai.DefaultHttpxClient(event_hooks={"request": [count]})
+    return openai.OpenAI(base_url=order["base_url"], api_key=order["token"], http_client=http)
+
+
+def complete(order: dict[str, Any]) -> dict[str, Any]:
+    """One unary completion, with its headers."""
+    raw = client(order).chat.completions.with_raw_response.create(**order["request"])
+    completion = raw.parse()
+    return {"completion": completion.model_dump(), "headers": dict(raw.headers)}
+
+
+def stream(order: dict[str, Any]) -> dict[str, Any]:
+    """One streamed completion, chunk by chunk; an error in the middle keeps the chunks."""
+    chunks: list[dict[str, Any]] = []
+    with client(order).chat.completions.create(**order["request"], stream=True) as events:
+        try:
+            chunks.extend(event.model_dump() for event in events)
+        except Exception as error:
+            return {"chunks": chunks, "broke": describe(error)}
+    return {"chunks": chunks}
+
+
+def leave(order: dict[str, Any]) -> dict[str, Any]:
+    """Starts a stream and closes it after the first words."""
+    with client(order).chat.completions.create(**order["request"], stream=True) as events:
+        for event in events:
+            if event.choices and event.choices[0].delta.content:
+                return {"heard": event.choices[0].delta.content}
+    return {"heard": ""}
+
+
+def stream_async(order: dict[str, Any]) -> dict[str, Any]:
+    """One streamed completion with the asynchronous client."""
+
+    async def run() -> list[dict[str, Any]]:
+        http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [count_async]})
+        asynchronous = openai.AsyncOpenAI(
+            base_url=order["base_url"], api_key=order["token"], http_client=http
+        )
+        async with asynchronous:
+            events = await asynchronous.chat.completions.create(**order["request"], stream=True)
+            return [event.model_dump() async for event in events]
+
+    return {"chunks": asyncio.run(run())}
+
+
+def models(order: dict[str, Any]) -> dict[str, Any]:
+    """The names of the models listed."""
+    return {"models": [model.id for model in client(order).models.list()]}
+
+
+def model(order: dict[str, Any]) -> dict[str, Any]:
+    """One model by name."""
+    return {"model": client(order).models.retrieve(order["model"]).model_dump()}
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """What a user's `except` clause can see of an error."""
+    return {
+        "class": type(error).__name__,
+        "message": str(error),
+        **{
+            name: getattr(error, name, None)
+            for name in ("status_code", "code", "type", "param", "request_id", "body")
+        },
+    }
+
+
+ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    action.__name__: action for action in (complete, stream, leave, stream_async, models, model)
+}
+
+
+def obey(order: dict[str, Any]) -> dict[str, Any]:
+    """Does one order; whatever the user's code would have to catch is a result like any other."""
+    global HTTP_REQUESTS
+    HTTP_REQUESTS = 0
+    started = time.monotonic()
+    try:
+        result = ACTIONS[order["action"]](order)
+    except Exception as error:
+        result = {"error": describe(error)}
+    return {"http_requests": HTTP_REQUESTS, "seconds": time.monotonic() - started, **result}
+
+
+def main() -> None:
+    """Says which SDK this is, then obeys until stdin ends."""
+    print(json.dumps({"version": openai.__version__}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(obey(json.loads(line)), default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main()

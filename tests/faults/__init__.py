@@ -1,0 +1,1 @@
+"""The product under load and under faults: what is promised holds whatever dies in between."""
