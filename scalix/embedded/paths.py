@@ -31,9 +31,7 @@ class EmbeddedPaths:
 
     def __post_init__(self) -> None:
         if not self.var.is_absolute():
-            raise ValueError(
-                f"the state folder must be an absolute path, not {self.var}"
-            )
+            raise ValueError(f"the state folder must be an absolute path, not {self.var}")
 
     @property
     def run(self) -> Path:
@@ -83,8 +81,10 @@ class EmbeddedPaths:
         below /tmp, named after the state folder. /tmp itself rather than $TMPDIR, which may
         differ between two shells that must meet here.
         """
+        # A comma would separate two hosts in a Postgres address.
         longest = max(len(POSTGRES_SOCKET_NAME), len(VALKEY_SOCKET_NAME))
-        if len(os.fsencode(self.run)) + 1 + longest <= SOCKET_PATH_LIMIT:
+        fits = len(os.fsencode(self.run)) + 1 + longest <= SOCKET_PATH_LIMIT
+        if fits and "," not in str(self.run):
             return self.run
         digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:16]
         return Path("/tmp") / f"scalix-{os.getuid()}-{digest}"  # noqa: S108 (checked at use)

@@ -1,0 +1,35 @@
+"""Make the folders that the embedded parts trust."""
+
+import os
+import stat
+from pathlib import Path
+
+from scalix.embedded.errors import EmbeddedError
+from scalix.embedded.paths import EmbeddedPaths
+
+
+def make_folders(paths: EmbeddedPaths) -> None:
+    """Create what every part needs: the state folder, and private `run`, `logs` and sockets."""
+    try:
+        paths.var.mkdir(parents=True, exist_ok=True)
+        for folder in (paths.run, paths.logs, paths.valkey_data):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedError(
+            f"Cannot write to the state folder {paths.var}: {error.strerror}."
+            " SCALIX_VAR names another one."
+        ) from error
+    make_private(paths.socket_dir)
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder for this user alone; refuse one that somebody else could have prepared.
+
+    Below /tmp anybody may have made it first, as a folder or a link of theirs.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise EmbeddedError(f"{folder} isn't this user's own folder. Remove it and start again.")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
