@@ -1,0 +1,185 @@
+"""What all tests stand on: servers of their own, the settings that lead to them, and the cast.
+
+Every pytest process, each xdist worker included, has a Postgres and a Valkey to itself, started
+when a test first needs one.  So a test may empty them, or kill them.
+"""
+
+import importlib
+import os
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+import redis
+from django.apps import apps
+from django.db.models.signals import post_migrate
+from dotenv import dotenv_values
+
+from tests.servers import PrivateServers
+
+SERVERS = PrivateServers()
+
+
+def _prepare_environment() -> None:
+    """Before Django reads its settings, which pyproject.toml therefore must not name."""
+    root = Path(__file__).resolve().parent.parent
+    for name in {*os.environ, *dotenv_values(root / ".env")}:
+        if name.endswith(("_API_KEY", "_BASE_URL", "_API_BASE")):
+            os.environ[name] = ""  # a developer's own providers: no test may spend their money
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "scalix.settings",
+        "DATABASE_URL": SERVERS.database_url,
+        "REDIS_URL": SERVERS.redis_url,
+        "SCALIX_VAR": str(SERVERS.paths.var),
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "PUBLIC_URL": "http://testserver",
+        "EMAIL_URL": "console:",
+        "EMAIL_VERIFICATION": "optional",
+    }
+
+
+_prepare_environment()
+django.setup()  # here and not in pytest-django, so that a folder's conftest may import models
+# An xdist worker that inherited it would read its settings before it comes here, and get ours.
+del os.environ["DJANGO_SETTINGS_MODULE"]
+
+from accounts.identifiers import uuid7  # noqa: E402
+from accounts.models import ApiToken, User  # noqa: E402
+from accounts.postgres import ReadPool  # noqa: E402
+from billing.metering.ledger import LedgerSums, LedgerWriter  # noqa: E402
+from billing.metering.quota import Quota  # noqa: E402
+from billing.models import Subscription, Tier  # noqa: E402
+
+# Servers and stores -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[PrivateServers]:
+    """The running servers.  Whoever kills one starts it again before the test ends."""
+    SERVERS.start()
+    yield SERVERS
+    SERVERS.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: PrivateServers) -> None:
+    """Before pytest-django makes the test database: there has to be a server."""
+    post_migrate.connect(_insert_plans, sender=apps.get_app_config("billing"))
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """It goes away with its server; dropping it would wait for every connection to close."""
+    return True
+
+
+def _insert_plans(sender: Any, **_: object) -> None:
+    """Puts the plans back after a transactional test was flushed; migrations don't run again."""
+    migration = importlib.import_module("billing.migrations.0001_initial")
+    if not sender.get_model("Plan").objects.exists():
+        migration.insert_plans(apps, None)
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: PrivateServers) -> str:
+    """The address of this process's own Valkey."""
+    return servers.redis_url
+
+
+@pytest.fixture
+def flush(redis_url: str) -> Iterator["redis.Redis"]:
+    """An empty counter store, and a plain client to it."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def reads(transactional_db: None) -> AsyncIterator[ReadPool]:
+    """The request path's connections, to the test database.  It sees what is committed."""
+    pool = ReadPool()
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+# Metering -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def within_the_hour() -> None:
+    """Doesn't begin in the last seconds of a UTC hour, whose end would empty the counters."""
+    while 3600 - time.time() % 3600 < 30:
+        time.sleep(0.1)
+
+
+@pytest.fixture
+async def quota(
+    redis_url: str, flush: "redis.Redis", reads: ReadPool, within_the_hour: None
+) -> AsyncIterator[Quota]:
+    """Admission over an empty store and the test database's ledger, on the real clock."""
+    quota = Quota(redis_url, process_id=uuid7(), ledger=LedgerSums(reads))
+    yield quota
+    await quota.close()
+
+
+@pytest.fixture
+async def ledger(transactional_db: None) -> AsyncIterator[LedgerWriter]:
+    """A started writer to the test database's ledger."""
+    writer = LedgerWriter()
+    await writer.start()
+    yield writer
+    await writer.stop()
+
+
+# The cast -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user with a token."""
+
+    user: User
+    secret: str
+
+    @property
+    def account_id(self) -> uuid.UUID:
+        """Under which the person's requests are counted."""
+        return self.user.id
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the person's programs send."""
+        return {"Authorization": f"Bearer {self.secret}"}
+
+
+def _person(name: str, **fields: Any) -> Person:
+    user = User.objects.create_user(f"{name}@example.com", "correct horse battery", **fields)
+    _, secret = ApiToken.objects.issue(user=user, name=f"{name}'s laptop")
+    return Person(user, secret)
+
+
+@pytest.fixture
+def alice(db: None) -> Person:
+    """Alice pays: she is on pro."""
+    person = _person("alice")
+    Subscription.objects.create(user=person.user, tier=Tier.PRO, source=Subscription.Source.STRIPE)
+    return person
+
+
+@pytest.fixture
+def bob(db: None) -> Person:
+    """Bob is on the free plan, which takes no subscription."""
+    return _person("bob")
+
+
+@pytest.fixture
+def charlie(db: None) -> Person:
+    """Charlie is suspended."""
+    return _person("charlie", is_active=False)
