@@ -22,7 +22,7 @@ class PostgresUnavailable(Exception):
 
 
 def conninfo() -> str:
-    """libpq's connection string of Django's default database (the test database, in tests)."""
+    """Libpq's connection string of Django's default database (the test database, in tests)."""
     parameters = connections["default"].get_connection_params()
     known = psycopg.pq.Conninfo.get_defaults()
     names = {option.keyword.decode() for option in known}
@@ -30,14 +30,18 @@ def conninfo() -> str:
 
 
 class ReadPool:
-    """A few connections for look-ups, each query bounded in time."""
+    """A few connections for look-ups, each query bounded in time.
 
-    def __init__(self, size: int = 4) -> None:
+    `acquire_seconds` is how long a query waits for a connection: a short while in a server, whose
+    pool is filled, longer in what opens a pool for one question.
+    """
+
+    def __init__(self, size: int = 4, *, acquire_seconds: float = _ACQUIRE_SECONDS) -> None:
         self._pool = AsyncConnectionPool(
             conninfo(),
             min_size=1,
             max_size=size,
-            timeout=_ACQUIRE_SECONDS,
+            timeout=acquire_seconds,
             reconnect_timeout=2.0,
             kwargs={"autocommit": True, "prepare_threshold": 1},
             open=False,

@@ -1,14 +1,10 @@
 """The tiers and their limits, and which tier an account is on."""
 
-import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import Final
 
-from accounts.postgres import PostgresUnavailable, ReadPool
+from accounts.postgres import ReadPool
 from billing.models import Tier
-
-REFRESH_SECONDS: Final = 0.5  # staff's edits act within a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ SELECT tier FROM billing_subscription
 
 
 class PlanBook:
-    """The plans as the table has them, kept in memory and read again every half second."""
+    """The plans as the table has them, kept in memory and read again often."""
 
     def __init__(self, pool: ReadPool) -> None:
         self._pool = pool
@@ -59,12 +55,3 @@ class PlanBook:
         """What this user's subscription gives, free where there is none: the only source of a tier."""
         rows = await self._pool.fetch(_TIER, (user_id,))
         return self.limits_of(rows[0][0] if rows else Tier.FREE.value)
-
-    async def keep_fresh(self) -> None:
-        """Refreshes for ever; while Postgres is away the last plans stay in force."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except PostgresUnavailable:
-                continue  # nothing is admitted without Postgres either

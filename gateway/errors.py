@@ -23,7 +23,7 @@ from typing import Any
 from billing.metering.usage import LimitState, Usage
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class GatewayError(Exception):
     """The root.  `message` stands alone: some SDKs print nothing else."""
 
@@ -36,64 +36,64 @@ class GatewayError(Exception):
         return self.message
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class InvalidRequest(GatewayError):
     code: str = "invalid_request"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RequestTooLarge(InvalidRequest):
     code: str = "request_too_large"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class UnknownModel(InvalidRequest):
     code: str = "model_not_found"
     param: str | None = "model"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class NotAuthenticated(GatewayError):
     code: str = "invalid_api_key"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ModelNotInPlan(GatewayError):
     code: str = "model_not_in_plan"
     param: str | None = "model"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class LimitReached(GatewayError):
     usage: Usage
     limit: LimitState
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ProviderFailure(GatewayError):
     code: str = "provider_error"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ProviderRejected(ProviderFailure):
     code: str = "invalid_request"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ProviderUnavailable(ProviderFailure):
     code: str = "provider_unavailable"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StreamCut(ProviderFailure):
     code: str = "stream_cut"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ProvidersExhausted(GatewayError):
     code: str = "server_is_overloaded"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StoreUnavailable(GatewayError):
     code: str = "server_is_overloaded"

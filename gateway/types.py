@@ -163,3 +163,16 @@ class StreamReply:
     reservation: Reservation
     deployment: str
     chunks: AsyncGenerator[dict[str, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request went, to be settled: `charged` says whether it counts against the limits."""
+
+    status: str  # settled, failed, cancelled
+    charged: bool
+    attempts: tuple[Attempt, ...]
+    deployment: str = ""
+    tokens: TokenUsage = TokenUsage(0, 0)
+    error_code: str = ""
+    first_token_at: dt.datetime | None = None

@@ -25,8 +25,8 @@ env.read_env(str(BASE_DIR / ".env"), recurse=False)
 EMBEDDED_PATHS = EmbeddedPaths(Path(env.str("SCALIX_VAR", str(BASE_DIR / "var"))).resolve())
 DATABASE_URL: str = env.str("DATABASE_URL", "") or EMBEDDED_PATHS.postgres_dsn
 REDIS_URL: str = env.str("REDIS_URL", "") or EMBEDDED_PATHS.valkey_url
-EMBEDDED_POSTGRES = DATABASE_URL == EMBEDDED_PATHS.postgres_dsn
-EMBEDDED_VALKEY = REDIS_URL == EMBEDDED_PATHS.valkey_url
+EMBEDDED_POSTGRES = DATABASE_URL == EMBEDDED_PATHS.postgres_dsn  # noqa: SIM300
+EMBEDDED_VALKEY = REDIS_URL == EMBEDDED_PATHS.valkey_url  # noqa: SIM300
 PORT: int = env.int("PORT", 8000)
 WEB_PROCESSES: int = env.int("WEB_PROCESSES", 2)
 

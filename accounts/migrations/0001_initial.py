@@ -1,8 +1,9 @@
-import accounts.identifiers
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
+
+import accounts.identifiers
 
 
 class Migration(migrations.Migration):

@@ -206,7 +206,7 @@ class LedgerWriter:
     async def end(self, ending: Ending, *, patience: float) -> None:
         """Returns once the ending is committed; LedgerUnavailable after `patience` seconds.
 
-        Even then it stays owed, and is committed when Postgres is back, unless `end` or `replace`
+        Even then it stays owed, and is committed when Postgres is back, unless `end` or `owe`
         is called for the same row before.
         """
         waiting = self._owe(ending)
@@ -216,8 +216,8 @@ class LedgerWriter:
         except TimeoutError as error:
             raise LedgerUnavailable("Postgres is away; the ending is owed") from error
 
-    def replace(self, ending: Ending) -> None:
-        """Owes this ending in place of one that has not been committed."""
+    def owe(self, ending: Ending) -> None:
+        """Commits this ending in its time, in place of one for the same row that still waits."""
         self._owe(ending)
 
     def _owe(self, ending: Ending) -> _Waiting:

@@ -1,12 +1,12 @@
 import datetime as dt
 
-import accounts.identifiers
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.identifiers
 from billing.metering.partitions import create_partitions
 
 

@@ -1,0 +1,72 @@
+"""What Redis still has to be told: endings that the ledger has and the counters have not.
+
+The ledger is committed first, so nothing is lost when this process dies: its bookings carry its
+name, and the sweeper settles them from the ledger.
+"""
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from billing.metering.quota import Quota, QuotaUnavailable
+
+logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    account_id: uuid.UUID
+    request_id: uuid.UUID
+    charged: bool
+    tokens: int
+
+
+class QuotaDebts:
+    """Settles with the counters in the background, again and again until they answer."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._debts: asyncio.Queue[_Debt] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to pay."""
+        self._task = asyncio.create_task(self._pay(), name="quota-debts")
+
+    def owe(
+        self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
+    ) -> None:
+        """Notes a settlement that the counters must hear of."""
+        self._debts.put_nowait(_Debt(account_id, request_id, charged, tokens))
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """Pays what is owed, `patience` seconds at most."""
+        if self._task is None:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await self._debts.join()
+        except TimeoutError:
+            logger.error("stopping with %d settlements owed to the counters", self._debts.qsize())
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _pay(self) -> None:
+        while True:
+            debt = await self._debts.get()
+            while not await self._paid(debt):
+                await asyncio.sleep(_RETRY_SECONDS)
+            self._debts.task_done()
+
+    async def _paid(self, debt: _Debt) -> bool:
+        try:
+            await self._quota.settle(
+                debt.account_id, debt.request_id, charged=debt.charged, tokens=debt.tokens
+            )
+        except QuotaUnavailable:
+            return False
+        return True

@@ -1,0 +1,51 @@
+"""`GET /v1/key` and `GET /api/v1/limits`: what is used and left.  Neither ever consumes."""
+
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http.response import HttpResponseBase
+
+from billing.metering.usage import LimitState, Usage
+from gateway.api.view import GatewayView, json_response
+
+
+class Key(GatewayView):
+    async def get(self, request: ASGIRequest) -> HttpResponseBase:
+        """The token, its plan, and each limit."""
+        caller, usage = await self.who_and_usage(request)
+        token = caller.token
+        label = token and {
+            "name": token.token_name,
+            "display": token.token_display,
+            "expires_at": token.expires_at and token.expires_at.isoformat(),
+        }
+        body = {"object": "key", "token": label, "account": token and token.email}
+        return json_response(body | limits_body(usage), usage)
+
+
+class Limits(GatewayView):
+    serves_visitors = True
+
+    async def get(self, request: ASGIRequest) -> HttpResponseBase:
+        """Each limit of whoever asks: a token's account, a visitor, or a visitor to be."""
+        _, usage = await self.who_and_usage(request)
+        return json_response({"object": "limits"} | limits_body(usage), usage)
+
+
+def limits_body(usage: Usage) -> dict[str, Any]:
+    """The plan and its limits, with the one that will stop the caller first."""
+    return {
+        "plan": usage.limits.tier,
+        "binding_limit": usage.binding.name if usage.binding.max else None,
+        "limits": {state.name: _limit(state) for state in usage.states},
+    }
+
+
+def _limit(state: LimitState) -> dict[str, Any]:
+    return {
+        "used": state.used,
+        "max": state.max,
+        "remaining": state.remaining,
+        "resets_at": state.resets_at and f"{state.resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        "resets_in_seconds": state.resets_in_seconds,
+    }

@@ -1,0 +1,44 @@
+"""`POST /v1/chat/completions`: OpenAI's, for the unmodified SDKs."""
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http.response import HttpResponseBase
+
+from gateway import pipeline, runtime
+from gateway.api.errors import body_of
+from gateway.api.event_stream import EventStreamResponse
+from gateway.api.parsing import parse_chat
+from gateway.api.view import GatewayView, json_response
+from gateway.steps.respond import events, limit_headers
+from gateway.types import Reply, Reservation, StreamReply
+
+
+class ChatCompletions(GatewayView):
+    async def post(self, request: ASGIRequest) -> HttpResponseBase:
+        """A chat completion, whole or as server-sent events."""
+        chat = parse_chat(request.body)
+        reply = await pipeline.run(runtime.current(), self.presented(request), chat)
+        return chat_response(request, reply)
+
+
+def chat_response(request: ASGIRequest, reply: Reply | StreamReply) -> HttpResponseBase:
+    """The reply as OpenAI's endpoint gives it."""
+    request.META["scalix.request_id"] = request_id = reply.reservation.wire_id
+    if isinstance(reply, Reply):
+        response: HttpResponseBase = json_response(reply.body)
+        usage = reply.usage
+    else:
+        stream = events(reply.chunks, lambda error: body_of(error, request_id))
+        response, usage = EventStreamResponse(stream, reply.chunks), reply.reservation.usage
+    for name, value in limit_headers(usage).items():
+        response[name] = value
+    for name, value in reply_headers(reply.reservation, reply.deployment).items():
+        response[name] = value
+    return response
+
+
+def reply_headers(reservation: Reservation, deployment: str) -> dict[str, str]:
+    """Who answered, and whether less could be afforded than was asked for."""
+    headers = {"x-scalix-provider": deployment}
+    if reservation.lowered_max_tokens is not None:
+        headers["x-scalix-max-tokens"] = str(reservation.lowered_max_tokens)
+    return headers

@@ -1,0 +1,161 @@
+"""From the error tree to HTTP: the one place that knows statuses, bodies and retry headers.
+
+The shapes are those that the official SDKs were measured to understand: see docs/decisions.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse
+
+from billing.metering.usage import LimitState, Usage
+from gateway.errors import (
+    GatewayError,
+    InvalidRequest,
+    LimitReached,
+    ModelNotInPlan,
+    NotAuthenticated,
+    ProviderRejected,
+    ProvidersExhausted,
+    ProviderUnavailable,
+    RequestTooLarge,
+    StoreUnavailable,
+    UnknownModel,
+)
+from gateway.steps.respond import limit_headers
+
+_RETRY_LATER_SECONDS: Final = 60
+
+# The first class that an error is an instance of decides: status and OpenAI's `type`.
+_STATUSES: Final[tuple[tuple[type[GatewayError], int, str], ...]] = (
+    (RequestTooLarge, 413, "invalid_request_error"),
+    (UnknownModel, 404, "invalid_request_error"),
+    (InvalidRequest, 400, "invalid_request_error"),
+    (NotAuthenticated, 401, "authentication_error"),
+    (ModelNotInPlan, 403, "permission_error"),
+    (LimitReached, 429, "rate_limit_error"),
+    (ProviderRejected, 400, "invalid_request_error"),
+    (ProvidersExhausted, 503, "server_error"),
+    (ProviderUnavailable, 504, "server_error"),
+    (StoreUnavailable, 503, "server_error"),
+    (GatewayError, 500, "server_error"),
+)
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status that an error is answered with."""
+    return _kind(error)[0]
+
+
+def body_of(error: GatewayError, request_id: str) -> dict[str, Any]:
+    """OpenAI's error object, with everything that we know in `metadata`."""
+    kind = error.code if error.code == "insufficient_quota" else _kind(error)[1]
+    metadata = error.metadata | {
+        "request_id": request_id,
+        "docs_url": f"{settings.PUBLIC_URL}/docs/errors#{error.code}",
+    }
+    if isinstance(error, LimitReached):
+        metadata |= _limit_metadata(error.limit, error.usage)
+    return {
+        "error": {
+            "message": error.message,
+            "type": kind,
+            "code": error.code,
+            "param": error.param,
+            "metadata": metadata,
+        }
+    }
+
+
+def response_to(error: GatewayError, request_id: str) -> HttpResponse:
+    """The whole response."""
+    response = HttpResponse(
+        orjson.dumps(body_of(error, request_id)),
+        status=status_of(error),
+        content_type="application/json",
+    )
+    for name, value in _headers(error).items():
+        response[name] = value
+    return response
+
+
+def not_found(path: str, request_id: str) -> HttpResponse:
+    """A JSON 404 that says where the API is: SDKs often miss it by their base URL."""
+    error = UnknownPath(path)
+    return response_to(error, request_id)
+
+
+class UnknownPath(GatewayError):
+    """A path that is none of ours; raised by nobody below HTTP."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"There is nothing at {path}. The base URL for OpenAI clients is "
+            f"{settings.PUBLIC_URL}/v1.",
+            code="not_found",
+            metadata={"base_url": f"{settings.PUBLIC_URL}/v1"},
+        )
+
+
+class WrongMethod(GatewayError):
+    """A path of ours, asked in a way that it does not answer."""
+
+    def __init__(self, method: str, path: str, allowed: list[str]) -> None:
+        super().__init__(
+            f"{path} does not take {method}, only {' and '.join(allowed)}.",
+            code="method_not_allowed",
+            metadata={"allowed": allowed},
+        )
+
+
+def _kind(error: GatewayError) -> tuple[int, str]:
+    if isinstance(error, UnknownPath):
+        return HTTPStatus.NOT_FOUND, "invalid_request_error"
+    if isinstance(error, WrongMethod):
+        return HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"
+    if error.code == "account_suspended":
+        return HTTPStatus.FORBIDDEN, "permission_error"
+    for kind, status, name in _STATUSES:
+        if isinstance(error, kind):
+            return status, name
+    raise TypeError(f"{error!r} is no GatewayError")
+
+
+def _headers(error: GatewayError) -> dict[str, str]:
+    if isinstance(error, LimitReached):
+        return limit_headers(error.usage) | _when_to_retry(error.limit)
+    if isinstance(error, NotAuthenticated):
+        return {"www-authenticate": f'Bearer error="{error.code}"'}
+    if isinstance(error, ProvidersExhausted):
+        # Every deployment was tried just now; an SDK's own retries would only repeat that.
+        return {"retry-after": "10", "x-should-retry": "false"}
+    if isinstance(error, StoreUnavailable):
+        return {"retry-after": "1"}
+    if isinstance(error, WrongMethod):
+        return {"allow": ", ".join(error.metadata["allowed"])}
+    return {}
+
+
+def _when_to_retry(limit: LimitState) -> dict[str, str]:
+    """How SDKs are kept from hammering, and from sleeping for hours on a long Retry-After."""
+    if limit.resets_in_seconds is None:
+        return {"retry-after": "1"}
+    headers = {"x-should-retry": "false"}
+    if limit.resets_in_seconds <= _RETRY_LATER_SECONDS:
+        headers["retry-after"] = str(limit.resets_in_seconds)
+    return headers
+
+
+def _limit_metadata(limit: LimitState, usage: Usage) -> dict[str, Any]:
+    return {
+        "limit": limit.name,
+        "scope": "account",
+        "used": limit.used,
+        "max": limit.max,
+        "resets_at": limit.resets_at and f"{limit.resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        "resets_in_seconds": limit.resets_in_seconds,
+        "plan": usage.limits.tier,
+        "upgrade_url": f"{settings.PUBLIC_URL}/pricing",
+    }

@@ -1,0 +1,173 @@
+"""From a body's bytes to a checked `ChatRequest`: only known fields, each of its type.
+
+Never hand a client's fields on unseen: a caller's `api_base` would make us call any address.
+"""
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from gateway.errors import InvalidRequest
+from gateway.types import ChatRequest
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+_Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+_Label = Annotated[str, msgspec.Meta(max_length=512)]
+
+
+class _ImageUrl(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class _Audio(msgspec.Struct, forbid_unknown_fields=True):
+    data: str
+    format: str
+
+
+class _TextPart(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    text: str
+
+
+class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    image_url: _ImageUrl
+
+
+class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
+    input_audio: _Audio
+
+
+class _RefusalPart(msgspec.Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+    refusal: str
+
+
+_Content = str | list[_TextPart | _ImagePart | _AudioPart | _RefusalPart]
+
+
+class _FunctionCall(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    arguments: str
+
+
+class _ToolCall(msgspec.Struct):
+    id: str
+    function: _FunctionCall
+    type: Literal["function"] = "function"
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: _Content | None = None
+    name: _Label | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: _FunctionCall | None = None
+    refusal: str | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What a provider gets as it is.  None counts as absent, as SDKs send it so."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: _Penalty | None = None
+    frequency_penalty: _Penalty | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+
+
+class ChatBody(_Parameters, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/chat/completions`."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1, max_length=2_000)]
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    # Accepted for the clients that send them, and used for nothing.
+    user: _Label | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+
+class FreeBody(ChatBody, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/free/completion`.  `user_id` and `session_id` are labels only."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "scalix-free"
+    user_id: _Label | None = None
+    session_id: _Label | None = None
+    visitor: str | None = None
+
+
+_Body = TypeVar("_Body", bound=ChatBody)
+_chat_decoder: Final = msgspec.json.Decoder(ChatBody)
+_free_decoder: Final = msgspec.json.Decoder(FreeBody)
+_PARAMETER_FIELDS: Final = tuple(_Parameters.__struct_fields__)
+
+
+def parse_chat(raw: bytes) -> ChatRequest:
+    """The request in a body; InvalidRequest naming the field otherwise."""
+    return chat_request(_decode(_chat_decoder, raw))
+
+
+def parse_free(raw: bytes) -> tuple[ChatRequest, FreeBody]:
+    """The same for the free API, with the body for its labels."""
+    body = _decode(_free_decoder, raw)
+    return chat_request(body), body
+
+
+def chat_request(body: ChatBody) -> ChatRequest:
+    """The body as the request path takes it."""
+    parameters = {
+        name: value for name in _PARAMETER_FIELDS if (value := getattr(body, name)) is not None
+    }
+    messages = tuple(msgspec.to_builtins(message) for message in body.messages)
+    for message in messages:
+        message.setdefault("content", None)
+    return ChatRequest(
+        model=body.model,
+        messages=messages,
+        stream=bool(body.stream),
+        include_usage=body.stream_options is not None and body.stream_options.include_usage,
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        choices=body.n or 1,
+        parameters=parameters or None,
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_Body], raw: bytes) -> _Body:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at ")
+        param = path.strip("`").removeprefix("$.").removeprefix("$") or _named_in(said)
+        where = f" (in {param})" if param else ""
+        raise InvalidRequest(f"{said}{where}.", param=param or None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from error
+
+
+def _named_in(said: str) -> str:
+    """The field that msgspec names in its message, as in "unknown field `foo`"."""
+    parts = said.split("`")
+    return parts[-2] if "field" in said and len(parts) > 2 else ""

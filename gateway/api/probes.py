@@ -1,0 +1,36 @@
+"""`GET /healthz`, the process is up, and `GET /readyz`, it can serve: for load balancers."""
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http.response import HttpResponseBase
+
+from accounts.postgres import PostgresUnavailable
+from billing.metering.quota import QuotaUnavailable
+from gateway import runtime
+from gateway.api.view import GatewayView, json_response
+
+
+class Healthz(GatewayView):
+    async def get(self, request: ASGIRequest) -> HttpResponseBase:  # noqa: ARG002
+        """200 as long as the event loop turns."""
+        return json_response({"status": "ok"})
+
+
+class Readyz(GatewayView):
+    async def get(self, request: ASGIRequest) -> HttpResponseBase:  # noqa: ARG002
+        """200 when requests can be admitted, 503 with what is missing."""
+        gateway = runtime.current()
+        checks = {"catalogue": "ok" if gateway.catalogue.loaded else "no model is known"}
+        try:
+            await gateway.quota.ping()
+            checks["redis"] = "ok"
+        except QuotaUnavailable as error:
+            checks["redis"] = f"away: {error}"
+        try:
+            await gateway.reads.fetch("SELECT 1")
+            checks["postgres"] = "ok"
+        except PostgresUnavailable as error:
+            checks["postgres"] = f"away: {error}"
+        ready = set(checks.values()) == {"ok"}
+        response = json_response({"status": "ready" if ready else "not ready", "checks": checks})
+        response.status_code = 200 if ready else 503
+        return response

@@ -1,0 +1,20 @@
+"""The API's addresses.  None ends in a slash: a redirect would turn a POST into a GET."""
+
+from django.urls import path
+
+from gateway.api.account import Key, Limits
+from gateway.api.chat import ChatCompletions
+from gateway.api.free import FreeCompletion
+from gateway.api.models import Models, OneModel
+from gateway.api.probes import Healthz, Readyz
+
+urlpatterns = [
+    path("v1/chat/completions", ChatCompletions.as_view()),
+    path("v1/models", Models.as_view()),
+    path("v1/models/<path:name>", OneModel.as_view()),
+    path("v1/key", Key.as_view()),
+    path("api/v1/free/completion", FreeCompletion.as_view()),
+    path("api/v1/limits", Limits.as_view()),
+    path("healthz", Healthz.as_view()),
+    path("readyz", Readyz.as_view()),
+]

@@ -1,0 +1,89 @@
+"""The base of the API's views: DRF's, async, without its thread hops, with our errors."""
+
+from typing import Any, ClassVar, cast
+
+import orjson
+from adrf.views import APIView
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt  # noqa: F401  (DRF's as_view applies it)
+from rest_framework.request import Request
+
+from accounts.visitors import HEADER as VISITOR_HEADER
+from billing.metering.usage import Usage
+from gateway import pipeline, runtime
+from gateway.api.errors import WrongMethod, response_to
+from gateway.errors import GatewayError
+from gateway.steps.respond import limit_headers
+from gateway.types import Caller, Presented
+
+_VISITOR_META = f"HTTP_{VISITOR_HEADER.upper().replace('-', '_')}"
+
+
+class GatewayView(APIView):
+    """Parses, calls the pipeline, returns.  Credentials are read here and judged there."""
+
+    serves_visitors: ClassVar[bool] = False
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Calls the method's handler; adrf's own would hop to a thread and back for DRF's checks,
+        none of which applies: credentials are the pipeline's, content is always JSON.
+        """
+        asgi_request = cast("ASGIRequest", request)
+        method = (request.method or "").lower()
+        try:
+            if method == "options":
+                return _preflight(self.allowed_methods)
+            if method not in self.http_method_names or not hasattr(self, method):
+                raise WrongMethod(request.method or "", request.path, self.allowed_methods)
+            self.request = cast("Request", request)
+            response: HttpResponseBase = await getattr(self, method)(asgi_request, *args, **kwargs)
+        except GatewayError as error:
+            return response_to(error, request_id_of(asgi_request))
+        return response
+
+    def presented(self, request: ASGIRequest, visitor: str | None = None) -> Presented:
+        """What the request shows of who sends it."""
+        return Presented(
+            bearer=bearer_of(request),
+            visitor=visitor or request.META.get(_VISITOR_META),
+            may_become_visitor=self.serves_visitors,
+            ip=request.META.get("REMOTE_ADDR") or None,
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+        )
+
+    async def who_and_usage(self, request: ASGIRequest) -> tuple[Caller, Usage]:
+        """The caller and what is left to them; consumes nothing."""
+        return await pipeline.usage_of(runtime.current(), self.presented(request))
+
+
+def bearer_of(request: ASGIRequest) -> str | None:
+    """The token in `Authorization: Bearer …` or, as Anthropic's clients send it, `x-api-key`."""
+    scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if secret and scheme.lower() == "bearer":
+        return str(secret.strip())
+    return request.META.get("HTTP_X_API_KEY")
+
+
+def request_id_of(request: ASGIRequest) -> str:
+    """The id of this request, which every response carries."""
+    return str(request.META["scalix.request_id"])
+
+
+def json_response(body: Any, usage: Usage | None = None, **headers: str) -> HttpResponse:
+    """A 200 with a JSON body and, when the caller is known, the limit headers."""
+    response = HttpResponse(orjson.dumps(body), content_type="application/json")
+    for name, value in (limit_headers(usage) if usage else {}).items():
+        response[name] = value
+    for name, value in headers.items():
+        response[name.replace("_", "-")] = value
+    return response
+
+
+def _preflight(methods: list[str]) -> HttpResponse:
+    response = HttpResponse(status=204)
+    response["access-control-allow-methods"] = ", ".join(methods)
+    response["access-control-allow-headers"] = "*, authorization, content-type, x-scalix-visitor"
+    response["access-control-max-age"] = "86400"
+    return response

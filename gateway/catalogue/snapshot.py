@@ -1,0 +1,112 @@
+"""The catalogue in memory: what the request path reads, refreshed from the tables."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from accounts.postgres import ReadPool
+from billing.models import Tier
+from gateway.types import ModelEntry, Target
+
+_PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
+_RANK: Final = {tier.value: rank for rank, tier in enumerate(Tier)}
+
+_QUERY: Final = """
+SELECT model.name, model.title, model.description, model.tier, model.context_window,
+       model.max_output_tokens, extract(epoch FROM model.created_at)::bigint,
+       placement.priority, placement.weight, deployment.name, deployment.provider,
+       deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
+       deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
+       coalesce(probe.succeeded, true)
+  FROM gateway_publicmodel model
+  LEFT JOIN gateway_placement placement ON placement.model_id = model.id
+  LEFT JOIN gateway_deployment deployment
+         ON deployment.id = placement.deployment_id AND deployment.enabled
+  LEFT JOIN LATERAL (
+        SELECT succeeded FROM gateway_proberesult
+         WHERE deployment_id = deployment.id AND probed_at > now() - interval '3 minutes'
+         ORDER BY probed_at DESC LIMIT 1) probe ON true
+ WHERE model.enabled
+ ORDER BY model.name, placement.priority, deployment.name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A public model and the deployments that can serve it now, gladdest first."""
+
+    entry: ModelEntry
+    targets: tuple[Target, ...]
+
+
+def may_use(tier: str, model_tier: str) -> bool:
+    """Whether a caller on `tier` may use a model of `model_tier`; a visitor gets what free gets."""
+    return max(_RANK[tier], _RANK[Tier.FREE.value]) >= _RANK[model_tier]
+
+
+class Catalogue:
+    """Every enabled public model.  `variables` resolves what rows name: addresses, keys, models."""
+
+    def __init__(self, pool: ReadPool, variables: Mapping[str, str]) -> None:
+        self._pool = pool
+        self._variables = variables
+        self._models: dict[str, ModelRow] = {}
+
+    async def refresh(self) -> None:
+        """Reads the tables.  Raises PostgresUnavailable."""
+        rows: dict[str, tuple[ModelEntry, list[Target]]] = {}
+        for row in await self._pool.fetch(_QUERY):
+            entry = ModelEntry(*row[:7])
+            _, targets = rows.setdefault(entry.name, (entry, []))
+            if target := self._target(row[7:]):
+                targets.append(target)
+        self._models = {
+            name: ModelRow(entry, tuple(sorted(targets, key=lambda target: target.priority)))
+            for name, (entry, targets) in rows.items()
+        }
+
+    @property
+    def loaded(self) -> bool:
+        """Whether any model is known."""
+        return bool(self._models)
+
+    def find(self, name: str) -> ModelRow | None:
+        """The model of that name."""
+        return self._models.get(name)
+
+    def usable(self) -> list[ModelRow]:
+        """The models that a deployment can serve now, by name."""
+        return [row for row in self._models.values() if row.targets]
+
+    def available_to(self, tier: str) -> list[ModelEntry]:
+        """What a caller on this tier may use now, by name."""
+        return [row.entry for row in self.usable() if may_use(tier, row.entry.tier)]
+
+    def nearest(self, name: str, tier: str) -> list[str]:
+        """Up to three names that a typing slip may have meant."""
+        names = [entry.name for entry in self.available_to(tier)]
+        return difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+
+    def _target(self, row: tuple[Any, ...]) -> Target | None:
+        """The deployment as it can be called; None where a variable that it needs is not set."""
+        (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
+         key_variable, key_optional, answers) = row  # fmt: skip
+        if name is None:
+            return None
+        variables = self._variables
+        if base_url_variable and not (base_url := variables.get(base_url_variable, "")):
+            return None
+        if key_variable and key_variable not in variables and not key_optional:
+            return None
+        if model_variable and not (model := variables.get(model_variable, "")):
+            return None
+        return Target(
+            deployment=name,
+            provider=provider,
+            upstream_model=model,
+            base_url=base_url or None,
+            api_key=variables.get(key_variable) if key_variable else None,
+            priority=priority if answers else priority + _PROBE_FAILED_PENALTY,
+            weight=weight,
+        )

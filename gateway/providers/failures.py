@@ -1,0 +1,68 @@
+"""What providers do wrong, in our error tree."""
+
+from typing import Any, Final
+
+import orjson
+
+from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable
+
+# Wrong on the caller's side: another provider would say the same.  401 to 404 are about our
+# credential or our model name, which is not the caller's doing.
+_CALLERS_FAULT: Final = frozenset({400, 413, 415, 422})
+_LONGEST_QUOTE: Final = 500
+
+
+def failure_of(status: int, body: bytes) -> ProviderFailure:
+    """The failure that an upstream's error response stands for."""
+    said = _message_in(body)
+    if status in _CALLERS_FAULT:
+        return ProviderRejected(
+            f"The provider refused the request: {said}"
+            if said
+            else "The provider refused the request without saying why.",
+            param=_text(_error_in(body).get("param")),
+            metadata={"provider_code": _text(_error_in(body).get("code"))},
+        )
+    if status == 429:
+        return ProviderUnavailable("The provider is rate-limiting.", code="provider_rate_limited")
+    if status in (401, 403):
+        return ProviderUnavailable("The provider refused our key.", code="provider_refused_key")
+    if status == 404:
+        return ProviderUnavailable("The provider has no such model.", code="provider_lacks_model")
+    return ProviderUnavailable(f"The provider answered {status}.", code=f"provider_{status}")
+
+
+def timed_out() -> ProviderUnavailable:
+    """No answer in time."""
+    return ProviderUnavailable("The provider did not answer in time.", code="provider_timeout")
+
+
+def unreachable() -> ProviderUnavailable:
+    """No connection, or one that broke before an answer."""
+    return ProviderUnavailable("The provider can't be reached.", code="provider_unreachable")
+
+
+def rubbish() -> ProviderUnavailable:
+    """An answer that is no chat completion."""
+    return ProviderUnavailable(
+        "The provider's answer makes no sense.", code="provider_bad_response"
+    )
+
+
+def _error_in(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    if isinstance(parsed, list) and parsed:  # Gemini wraps its errors in a list
+        parsed = parsed[0]
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _message_in(body: bytes) -> str:
+    return (_text(_error_in(body).get("message")) or "")[:_LONGEST_QUOTE]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

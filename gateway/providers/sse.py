@@ -1,0 +1,24 @@
+"""Server-sent events, read: bytes as they come, in any cut, to the data of each event."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+
+async def event_data(parts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The `data` of each event.  Comments, other fields and empty events are passed over.
+
+    Lines end in LF or CRLF.  Several data lines of one event are joined by LF, as the standard
+    says.  An event that the end cuts off is dropped.  Source: WHATWG HTML §9.2.6.
+    """
+    rest = b""
+    data: list[bytes] = []
+    async for part in parts:
+        rest += part
+        *lines, rest = rest.split(b"\n")
+        for raw in lines:
+            line = raw[:-1] if raw.endswith(b"\r") else raw
+            if not line:
+                if data:
+                    yield data[0] if len(data) == 1 else b"\n".join(data)
+                    data = []
+            elif line.startswith(b"data:"):
+                data.append(line[6:] if line[5:6] == b" " else line[5:])

@@ -1,0 +1,118 @@
+"""litellm, as far as we use it: provider names, addresses, parameter mapping, translation.
+
+Importing litellm takes four seconds and 170 MB, so it happens on first use (`warm`), in processes
+that call providers.  Never its proxy, its retries, its callbacks or its accounting.
+"""
+
+import asyncio
+import functools
+import os
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final
+
+from gateway.errors import InvalidRequest
+from gateway.types import ChatRequest, Target
+
+_ADDRESS_PARAMETERS: Final = {"stream": False}
+
+
+@functools.cache
+def library() -> ModuleType:
+    """The litellm module: quiet, offline, and with everything of its own switched off."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches the file at import
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    litellm.drop_params = True  # a parameter that a fallback does not know must not fail it
+    return litellm
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one deployment is called over the OpenAI wire."""
+
+    config: Any  # litellm's transformation class for the provider
+    url: str
+    headers: dict[str, str]
+    model: str
+
+
+@functools.lru_cache(maxsize=1024)
+def wire_of(target: Target) -> Wire | None:
+    """The target's wire; None if its provider does not speak OpenAI's."""
+    litellm = library()
+    from litellm.llms.openai.chat.gpt_transformation import OpenAIGPTConfig
+    from litellm.types.utils import LlmProviders
+    from litellm.utils import ProviderConfigManager
+
+    model, provider, key, base = litellm.get_llm_provider(
+        model=target.upstream_model,
+        custom_llm_provider=target.provider,
+        api_base=target.base_url,
+        api_key=target.api_key,
+    )
+    config = ProviderConfigManager.get_provider_chat_config(
+        model=model, provider=LlmProviders(provider)
+    )
+    if not isinstance(config, OpenAIGPTConfig):
+        return None
+    headers = config.validate_environment(
+        headers={},
+        model=model,
+        messages=[],
+        optional_params={},
+        litellm_params=_ADDRESS_PARAMETERS,
+        api_key=target.api_key or key,
+        api_base=target.base_url or base,
+    )
+    if not (target.api_key or key):
+        headers.pop("Authorization", None)
+    url = config.get_complete_url(
+        api_base=target.base_url or base,
+        api_key=target.api_key or key,
+        model=model,
+        optional_params={},
+        litellm_params=_ADDRESS_PARAMETERS,
+        stream=False,
+    )
+    return Wire(config, url, headers, model)
+
+
+def openai_body(wire: Wire, request: ChatRequest) -> dict[str, Any]:
+    """The request in the provider's dialect of the OpenAI wire."""
+    litellm = library()
+    asked = parameters_of(request)
+    try:
+        mapped = wire.config.map_openai_params(
+            non_default_params=asked, optional_params={}, model=wire.model, drop_params=True
+        )
+        body: dict[str, Any] = wire.config.transform_request(
+            model=wire.model,
+            messages=list(request.messages),
+            optional_params=mapped,
+            litellm_params={},
+            headers={},
+        )
+    except litellm.UnsupportedParamsError as error:
+        raise InvalidRequest(str(error.message), code="unsupported_parameter") from error
+    return body
+
+
+def parameters_of(request: ChatRequest) -> dict[str, Any]:
+    """Everything but model and messages, in OpenAI's names.  Usage is always asked for."""
+    parameters = dict(request.parameters or {})
+    if request.max_tokens is not None:
+        parameters["max_tokens"] = request.max_tokens
+    if request.choices != 1:
+        parameters["n"] = request.choices
+    if request.stream:
+        parameters["stream"] = True
+        parameters["stream_options"] = {"include_usage": True}
+    return parameters
+
+
+async def warm() -> None:
+    """Imports litellm now, in a thread, rather than in the first request."""
+    await asyncio.to_thread(library)

@@ -1,0 +1,61 @@
+"""The words of a refusal by a limit: what, how much, until when, what to do.  They stand alone."""
+
+import datetime as dt
+from typing import Final
+
+from billing.metering.usage import LimitState, Usage
+from billing.models import Tier
+
+_PERIODS: Final = {
+    "requests_per_hour": "Hourly",
+    "requests_per_day": "Daily",
+    "tokens_per_day": "Daily",
+}
+
+
+def explain(usage: Usage, limit: LimitState, tokens_needed: int, upgrade_url: str) -> str:
+    """One or two sentences for a person, from the figures that the decision was made on."""
+    plan = usage.limits.title.lower()
+    if limit.name == "concurrent_requests":
+        plural = "" if limit.max == 1 else "s"
+        return (
+            f"The {plan} plan runs {limit.max} request{plural} at once, and {limit.used} "
+            f"{'is' if limit.used == 1 else 'are'} running. Please try again in 1s."
+        )
+    reached = f"{_PERIODS[limit.name]} {plan} limit reached"
+    figures = f"{limit.used:,} of {limit.max or 0:,} {limit.unit}"
+    if limit.name == "tokens_per_day" and limit.remaining:
+        figures += f", and this request needs at least {tokens_needed:,}"
+    resets = ""
+    if limit.resets_at is not None and limit.resets_in_seconds is not None:
+        resets = f" Resets {limit.resets_at:%H:%M} UTC (in {duration(limit.resets_in_seconds)})."
+    return f"{reached}: {figures}.{resets}{_advice(usage, upgrade_url)}"
+
+
+def duration(seconds: int) -> str:
+    """`11 h 6 min`, `42 min`, `12 s`: the two largest units, rounded up to what is shown."""
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def wire_duration(seconds: int) -> str:
+    """OpenAI's form in `x-ratelimit-reset-*`: `1s`, `6m0s`, `11h6m40s`."""
+    delta = dt.timedelta(seconds=seconds)
+    hours, rest = divmod(int(delta.total_seconds()), 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{seconds}s"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def _advice(usage: Usage, upgrade_url: str) -> str:
+    if usage.limits.tier == Tier.VISITOR:
+        return f" Sign up for more, free: {upgrade_url}"
+    if usage.limits.tier == Tier.FREE:
+        return f" Upgrade: {upgrade_url}"
+    return ""

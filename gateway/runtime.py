@@ -1,0 +1,128 @@
+"""What a process that serves requests has one of each: stores, catalogue, providers, steps."""
+
+import asyncio
+import datetime as dt
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from django.conf import settings
+
+from accounts.identifiers import uuid7
+from accounts.identity import TokenUses
+from accounts.postgres import PostgresUnavailable, ReadPool
+from billing.metering.debts import QuotaDebts
+from billing.metering.ledger import LedgerSums, LedgerWriter
+from billing.metering.prices import PriceBook
+from billing.metering.quota import Quota
+from billing.plans import PlanBook
+from gateway import tokenizer
+from gateway.catalogue.snapshot import Catalogue
+from gateway.providers.client import Providers
+from gateway.steps.admit import Admission
+from gateway.steps.authenticate import Authenticator
+from gateway.steps.settle import Settlement
+
+logger = logging.getLogger(__name__)
+
+_STAFF_EDITS_SECONDS = 0.5  # plans and catalogue: an edit acts within a second
+_PRICES_SECONDS = 5.0
+
+
+class Gateway:
+    """Everything that the request path needs, wired.  `start` before use, `stop` after."""
+
+    def __init__(self) -> None:
+        self.process_id = uuid7()
+        self.upgrade_url = f"{settings.PUBLIC_URL}/pricing"
+        self.reads = ReadPool()
+        self.plans = PlanBook(self.reads)
+        self.prices = PriceBook(self.reads)
+        self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
+        self.token_uses = TokenUses()
+        self.ledger = LedgerWriter()
+        self.quota = Quota(
+            settings.REDIS_URL, process_id=self.process_id, ledger=LedgerSums(self.reads)
+        )
+        self.debts = QuotaDebts(self.quota)
+        self.providers = Providers(
+            connect=settings.GATEWAY_CONNECT_SECONDS, silence=settings.GATEWAY_SILENCE_SECONDS
+        )
+        self.authenticator = Authenticator(self.reads, self.plans, self.token_uses)
+        self.admission = Admission(
+            catalogue=self.catalogue,
+            quota=self.quota,
+            ledger=self.ledger,
+            debts=self.debts,
+            process_id=self.process_id,
+            longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
+            upgrade_url=self.upgrade_url,
+        )
+        self.settlement = Settlement(self.ledger, self.quota, self.debts, self.prices)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Connects and reads; raises if Postgres or Redis is away."""
+        await self.reads.open()
+        await asyncio.gather(
+            self.ledger.start(),
+            self.quota.ping(),
+            self.providers.open(),
+            asyncio.to_thread(tokenizer.warm),
+        )
+        await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
+        self.debts.start()
+        self._tasks = [
+            asyncio.create_task(_repeat(self.plans.refresh, _STAFF_EDITS_SECONDS)),
+            asyncio.create_task(_repeat(self.catalogue.refresh, _STAFF_EDITS_SECONDS)),
+            asyncio.create_task(_repeat(self.prices.refresh, _PRICES_SECONDS)),
+        ]
+        # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Settles and writes whatever is still owed, then closes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.settlement.finish()
+        await self.ledger.stop()
+        await self.debts.stop()
+        await self.providers.close()
+        await self.quota.close()
+        await self.reads.close()
+
+
+async def _repeat(refresh: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await refresh()
+        except PostgresUnavailable:
+            continue  # what was read last stays; nothing is admitted without Postgres either
+
+
+_current: Gateway | None = None
+
+
+def current() -> Gateway:
+    """This process's gateway; RuntimeError where none runs."""
+    if _current is None:
+        raise RuntimeError("no gateway runs in this process")
+    return _current
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Gateway]:
+    """A gateway that runs for the length of a `with`, and is the current one."""
+    global _current  # noqa: PLW0603  (a process has one)
+    gateway = Gateway()
+    await gateway.start()
+    _current = gateway
+    try:
+        yield gateway
+    finally:
+        _current = None
+        await gateway.stop()

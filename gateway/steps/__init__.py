@@ -1,0 +1,1 @@
+"""The six steps of the request path.  None imports another; `gateway.pipeline` puts them in order."""

@@ -1,0 +1,208 @@
+"""Step 2: may this caller make this request?  If so it is booked and written down, else nothing is.
+
+Order: what costs nothing to refuse (model, plan, prompt size), the counters, the ledger's row.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import uuid
+from dataclasses import dataclass, replace
+
+from accounts.identifiers import uuid7
+from accounts.postgres import PostgresUnavailable
+from billing.metering.debts import QuotaDebts
+from billing.metering.ledger import Ending, Intent, LedgerUnavailable, LedgerWriter
+from billing.metering.quota import (
+    Quota,
+    QuotaBooking,
+    QuotaRefused,
+    QuotaRequest,
+    QuotaUnavailable,
+)
+from gateway import tokenizer
+from gateway.catalogue.snapshot import Catalogue, ModelRow, may_use
+from gateway.errors import (
+    InvalidRequest,
+    LimitReached,
+    ModelNotInPlan,
+    StoreUnavailable,
+    UnknownModel,
+)
+from gateway.refusals import explain
+from gateway.types import Caller, ChatRequest, ModelEntry, Reservation
+
+logger = logging.getLogger(__name__)
+
+_TOKENIZE_ELSEWHERE = 50_000  # characters: from there on tokenizing takes longer than a thread hop
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Admits requests: the stores it books in, and the facts it decides on."""
+
+    catalogue: Catalogue
+    quota: Quota
+    ledger: LedgerWriter
+    debts: QuotaDebts
+    process_id: uuid.UUID
+    longest: dt.timedelta
+    upgrade_url: str
+
+    async def admit(self, caller: Caller, request: ChatRequest) -> Reservation:
+        """A committed reservation, or a GatewayError and nothing booked."""
+        model = self._model_for(caller, request.model).entry
+        counted = await _count(request, caller)
+        prompt_tokens = tokenizer.bound_prompt(counted)
+        asked = _output_tokens(caller, model, request, counted)
+        request_id, now = uuid7(), dt.datetime.now(dt.UTC)
+        quota_request = QuotaRequest(
+            request_id=request_id,
+            account_id=caller.account_id,
+            limits=caller.limits,
+            prompt_tokens=prompt_tokens,
+            output_tokens=None if asked is None else asked * request.choices,
+            least_output_tokens=request.choices,
+            deadline_ms=int((now + self.longest).timestamp() * 1000),
+        )
+        try:
+            booking = await self._book(quota_request)
+            granted = None if booking.output_tokens is None else (
+                booking.output_tokens // request.choices
+            )  # fmt: skip
+            reservation = Reservation(
+                request_id=request_id,
+                caller=caller,
+                model=model,
+                request=replace(request, max_tokens=granted),
+                prompt_tokens=prompt_tokens,
+                usage=booking.usage,
+                lowered_max_tokens=granted if granted != asked else None,
+                admitted_at=booking.usage.counters.at,
+                deadline_at=now + self.longest,
+            )
+            await self._write_down(reservation, quota_request, booking)
+        except QuotaRefused:
+            raise
+        except BaseException:
+            # Cancelled, or a store went away: whether it was booked is not known. Unbooking what
+            # was not booked changes nothing.
+            self.debts.owe(caller.account_id, request_id, charged=False, tokens=0)
+            raise
+        return reservation
+
+    def _model_for(self, caller: Caller, name: str) -> ModelRow:
+        row = self.catalogue.find(name)
+        tier = caller.limits.tier
+        available = [entry.name for entry in self.catalogue.available_to(tier)]
+        if row is None:
+            nearest = self.catalogue.nearest(name, tier)
+            meant = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+            raise UnknownModel(
+                f"There is no model {name!r}.{meant} GET /v1/models lists yours.",
+                metadata={"did_you_mean": nearest, "available_models": available},
+            )
+        if not may_use(tier, row.entry.tier):
+            raise ModelNotInPlan(
+                f"The model {name} needs the {row.entry.tier} plan; you are on "
+                f"{caller.limits.title.lower()}. Upgrade: {self.upgrade_url}",
+                metadata={
+                    "required_plan": row.entry.tier,
+                    "plan": tier,
+                    "available_models": available,
+                    "upgrade_url": self.upgrade_url,
+                },
+            )
+        if not row.targets:
+            raise UnknownModel(
+                f"The model {name} is not switched on here: no provider is configured for it. "
+                "GET /v1/models lists those that are.",
+                metadata={"available_models": available},
+            )
+        return row
+
+    async def _book(self, quota_request: QuotaRequest) -> QuotaBooking:
+        try:
+            return await self.quota.reserve(quota_request)
+        except QuotaUnavailable as error:
+            raise StoreUnavailable("The counters are away, so nothing can be counted.") from error
+        except PostgresUnavailable as error:
+            raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
+
+    async def _write_down(
+        self, reservation: Reservation, quota_request: QuotaRequest, booking: QuotaBooking
+    ) -> None:
+        caller, request = reservation.caller, reservation.request
+        output = (request.max_tokens or 0) * request.choices
+        intent = Intent(
+            id=reservation.request_id,
+            account_id=caller.account_id,
+            token_id=caller.token.token_id if caller.token else None,
+            tier=caller.limits.tier,
+            model=request.model,
+            streamed=request.stream,
+            reserved_tokens=reservation.prompt_tokens + output,
+            admitted_at=reservation.admitted_at,
+            deadline_at=reservation.deadline_at,
+            process_id=self.process_id,
+        )
+        try:
+            await self.ledger.open(intent)
+        except LedgerUnavailable as error:
+            raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
+        try:
+            if booking.may_be_forgotten(self.quota.commit_bound):
+                await self._book(quota_request)
+        except BaseException as error:
+            # The row stands, the booking may not: the row ends here.
+            code = "quota_refused" if isinstance(error, QuotaRefused) else "quota_unavailable"
+            self.ledger.owe(
+                Ending(intent.id, "failed", False, dt.datetime.now(dt.UTC), error_code=code)
+            )
+            raise
+
+
+def refusal(error: QuotaRefused, upgrade_url: str) -> LimitReached:
+    """The refusal as the caller is to read it."""
+    at_once = error.limit.name == "concurrent_requests"
+    return LimitReached(
+        explain(error.usage, error.limit, error.tokens_needed, upgrade_url),
+        code="rate_limit_exceeded" if at_once else "insufficient_quota",
+        usage=error.usage,
+        limit=error.limit,
+    )
+
+
+async def _count(request: ChatRequest, caller: Caller) -> int:
+    characters = request.prompt_characters
+    most = caller.limits.prompt_characters
+    if most is not None and characters > most:
+        raise InvalidRequest(
+            f"The prompt has {characters:,} characters; the {caller.limits.title.lower()} plan "
+            f"takes {most:,}.",
+            code="prompt_too_long",
+            param="messages",
+            metadata={"characters": characters, "max": most},
+        )
+    if characters > _TOKENIZE_ELSEWHERE:
+        return await asyncio.to_thread(tokenizer.count_prompt, request)
+    return tokenizer.count_prompt(request)
+
+
+def _output_tokens(
+    caller: Caller, model: ModelEntry, request: ChatRequest, counted: int
+) -> int | None:
+    """The most that each choice may answer; None where neither request nor plan names a limit."""
+    window = min(model.context_window, caller.limits.context_window or model.context_window)
+    if counted >= window:
+        raise InvalidRequest(
+            f"The prompt has about {counted:,} tokens; the context window of {model.name} on the "
+            f"{caller.limits.title.lower()} plan is {window:,}.",
+            code="context_length_exceeded",
+            param="messages",
+            metadata={"prompt_tokens": counted, "context_window": window},
+        )
+    asked = request.max_tokens or caller.limits.default_max_tokens
+    if asked is None:
+        return None
+    return max(1, min(asked, model.max_output_tokens, window - counted))

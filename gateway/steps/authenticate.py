@@ -1,0 +1,79 @@
+"""Step 1: from what a request presented to the caller that it comes from."""
+
+import time
+from collections import OrderedDict
+from typing import Final
+
+from accounts import visitors
+from accounts.identifiers import uuid7
+from accounts.identity import TokenRefused, TokenUses, find_token_holder
+from accounts.postgres import PostgresUnavailable, ReadPool
+from billing.models import Tier
+from billing.plans import PlanBook
+from gateway.errors import NotAuthenticated, StoreUnavailable
+from gateway.types import Caller, Presented
+
+# A revoked token, a suspended account and a changed tier act within a second.
+_CACHE_SECONDS: Final = 0.9
+_CACHE_ENTRIES: Final = 50_000
+
+
+class Authenticator:
+    """Finds callers; remembers what a token's look-up gave for less than a second."""
+
+    def __init__(self, reads: ReadPool, plans: PlanBook, token_uses: TokenUses) -> None:
+        self._reads = reads
+        self._plans = plans
+        self._token_uses = token_uses
+        self._known: OrderedDict[str, tuple[float, Caller | NotAuthenticated]] = OrderedDict()
+
+    async def authenticate(self, presented: Presented) -> Caller:
+        """The caller; NotAuthenticated if nothing valid was presented, StoreUnavailable."""
+        try:
+            if presented.bearer is not None:
+                return await self._by_token(presented.bearer)
+            if presented.session_user_id is not None:
+                limits = await self._plans.limits_for_user(presented.session_user_id)
+                return Caller(presented.session_user_id, limits)
+            if presented.may_become_visitor:
+                return await self._visitor(presented)
+        except PostgresUnavailable as error:
+            raise StoreUnavailable("The account database is away. Try again shortly.") from error
+        raise NotAuthenticated(
+            "No token was sent. Send one as `Authorization: Bearer scalix_…`; create it on the "
+            "tokens page."
+        )
+
+    async def _by_token(self, secret: str) -> Caller:
+        known = self._known.get(secret)
+        if known is None or known[0] < time.monotonic():
+            known = (time.monotonic() + _CACHE_SECONDS, await self._look_up(secret))
+            self._known[secret] = known
+            self._known.move_to_end(secret)
+            if len(self._known) > _CACHE_ENTRIES:
+                self._known.popitem(last=False)
+        found = known[1]
+        if isinstance(found, NotAuthenticated):
+            raise NotAuthenticated(found.message, code=found.code)
+        if found.token is not None:
+            self._token_uses.saw(found.token.token_id)
+        return found
+
+    async def _look_up(self, secret: str) -> Caller | NotAuthenticated:
+        try:
+            holder = await find_token_holder(self._reads, secret)
+        except TokenRefused as refusal:
+            return NotAuthenticated(str(refusal), code=refusal.code)
+        limits = await self._plans.limits_for_user(holder.user_id)
+        return Caller(holder.user_id, limits, token=holder)
+
+    async def _visitor(self, presented: Presented) -> Caller:
+        """The visitor that the credential proves, or a new one: ours to name, never the client's."""
+        credential = presented.visitor
+        visitor_id = visitors.visitor_id_of(credential) if credential else None
+        if visitor_id is None or credential is None:
+            visitor_id = uuid7()
+            credential = visitors.credential_for(visitor_id)
+        await visitors.remember(self._reads, visitor_id, presented.ip, presented.user_agent)
+        limits = self._plans.limits_of(Tier.VISITOR.value)
+        return Caller(visitor_id, limits, visitor=credential)

@@ -1,0 +1,109 @@
+"""Step 4: the provider's answer.  Deployments are tried in order until one begins to answer."""
+
+import datetime as dt
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.errors import GatewayError, ProvidersExhausted, ProviderUnavailable
+from gateway.providers.client import Providers
+from gateway.token_report import StreamReport, counted, reported, text_of_completion
+from gateway.types import Attempt, ChatRequest, Target, TokenUsage
+
+
+@dataclass(slots=True)
+class Trail:
+    """The attempts of one request, in order; whatever ends the request, they are recorded."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def add(self, target: Target, outcome: str, since: float) -> None:
+        """Notes how an attempt that began at `since` (time.monotonic) went."""
+        milliseconds = int((time.monotonic() - since) * 1000)
+        self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer and who gave it."""
+
+    target: Target
+    body: dict[str, Any]
+    tokens: TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """An answer that has begun: what came up to its first content, and the rest."""
+
+    target: Target
+    first: tuple[dict[str, Any], ...]
+    first_token_at: dt.datetime
+    rest: AsyncGenerator[dict[str, Any], None]
+
+
+async def complete(
+    providers: Providers, targets: tuple[Target, ...], request: ChatRequest, trail: Trail
+) -> Completion:
+    """The first answer that a target gives.  ProviderRejected, or ProvidersExhausted."""
+    for target in targets:
+        since = time.monotonic()
+        try:
+            body = await providers.complete(target, request)
+        except ProviderUnavailable as failure:
+            trail.add(target, failure.code, since)
+            continue
+        except GatewayError as failure:
+            trail.add(target, failure.code, since)
+            raise
+        trail.add(target, "completed", since)
+        tokens = reported(body.get("usage")) or counted(request, text_of_completion(body))
+        return Completion(target, body, tokens)
+    raise _exhausted(request, trail)
+
+
+async def open_stream(
+    providers: Providers, targets: tuple[Target, ...], request: ChatRequest, trail: Trail
+) -> OpenStream:
+    """The first stream that begins: until its first content another target can still be tried."""
+    for target in targets:
+        since = time.monotonic()
+        chunks = providers.stream(target, request)
+        try:
+            first = await _until_content(chunks)
+        except GatewayError as failure:
+            await chunks.aclose()
+            trail.add(target, failure.code, since)
+            if isinstance(failure, ProviderUnavailable) or failure.code == "stream_cut":
+                continue
+            raise
+        except BaseException:
+            async with aclosing(chunks):
+                raise
+        trail.add(target, "streaming", since)
+        return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
+    raise _exhausted(request, trail)
+
+
+async def _until_content(
+    chunks: AsyncGenerator[dict[str, Any], None],
+) -> tuple[dict[str, Any], ...]:
+    """The chunks up to the first that says something, or all of a stream that says nothing."""
+    report, first = StreamReport(), []
+    async for chunk in chunks:
+        first.append(chunk)
+        if report.saw(chunk):
+            break
+    if not first:
+        raise ProviderUnavailable("The provider's answer is empty.", code="provider_bad_response")
+    return tuple(first)
+
+
+def _exhausted(request: ChatRequest, trail: Trail) -> ProvidersExhausted:
+    tried = ", ".join(f"{attempt.deployment} ({attempt.outcome})" for attempt in trail.attempts)
+    return ProvidersExhausted(
+        f"No provider could answer for {request.model} just now: {tried}. Nothing was charged.",
+        metadata={"attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]},
+    )

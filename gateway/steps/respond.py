@@ -1,0 +1,113 @@
+"""Step 6: the answer as the caller gets it: JSON or server-sent events, and the limit headers."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import orjson
+
+from billing.metering.usage import LimitState, Usage
+from gateway.errors import GatewayError
+from gateway.refusals import wire_duration
+from gateway.types import Reservation, TokenUsage
+
+_DONE: Final = b"data: [DONE]\n\n"
+_POLICIES: Final = {  # the name and the seconds of each window, in the IETF draft's headers
+    "requests_per_hour": ("requests-hour", 3_600),
+    "requests_per_day": ("requests-day", 86_400),
+}
+
+
+def completion(
+    reservation: Reservation, body: dict[str, Any], model: str, tokens: TokenUsage
+) -> dict[str, Any]:
+    """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered."""
+    return body | {
+        "id": completion_id(reservation),
+        "object": "chat.completion",
+        "created": int(reservation.admitted_at.timestamp()),
+        "model": model,
+        "choices": body["choices"],
+        "usage": body["usage"] if isinstance(body.get("usage"), dict) else usage_block(tokens),
+    }
+
+
+def chunk_shaper(
+    reservation: Reservation, model: str
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that gives each chunk of one stream the same id, time and model."""
+    same: dict[str, Any] = {
+        "id": completion_id(reservation),
+        "object": "chat.completion.chunk",
+        "created": int(reservation.admitted_at.timestamp()),
+        "model": model,
+    }
+    if reservation.request.include_usage:
+        return lambda chunk: chunk | same | {"usage": None}
+
+    def without_usage(chunk: dict[str, Any]) -> dict[str, Any]:
+        shaped = chunk | same
+        shaped.pop("usage", None)
+        return shaped
+
+    return without_usage
+
+
+def usage_chunk(
+    shape: Callable[[dict[str, Any]], dict[str, Any]], tokens: TokenUsage
+) -> dict[str, Any]:
+    """The last chunk of a stream whose caller asked for usage."""
+    return shape({"choices": []}) | {"usage": usage_block(tokens)}
+
+
+def usage_block(tokens: TokenUsage) -> dict[str, Any]:
+    """OpenAI's `usage`."""
+    return {
+        "prompt_tokens": tokens.prompt_tokens,
+        "completion_tokens": tokens.completion_tokens,
+        "total_tokens": tokens.total,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached_tokens},
+    }
+
+
+async def events(
+    chunks: AsyncGenerator[dict[str, Any], None],
+    error_body: Callable[[GatewayError], dict[str, Any]],
+) -> AsyncGenerator[bytes, None]:
+    """Server-sent events of a stream; an error in its middle is its last event."""
+    dumps = orjson.dumps
+    async with aclosing(chunks):
+        try:
+            async for chunk in chunks:
+                yield b"data: " + dumps(chunk) + b"\n\n"
+        except GatewayError as error:
+            yield b"data: " + dumps(error_body(error)) + b"\n\n"
+            return
+        yield _DONE
+
+
+def completion_id(reservation: Reservation) -> str:
+    """The answer's id: the request's own, in OpenAI's form."""
+    return f"chatcmpl-{reservation.wire_id.removeprefix('req_')}"
+
+
+def limit_headers(usage: Usage) -> dict[str, str]:
+    """What is left, in OpenAI's headers and, for requests, in the IETF draft's."""
+    headers = {"x-scalix-plan": usage.limits.tier}
+    requests, tokens = usage.binding_requests, usage.tokens_per_day
+    headers |= _openai_headers("requests", requests) | _openai_headers("tokens", tokens)
+    if requests.max is not None and requests.resets_in_seconds is not None:
+        name, seconds = _POLICIES[requests.name]
+        headers["ratelimit-policy"] = f'"{name}";q={requests.max};w={seconds}'
+        headers["ratelimit"] = f'"{name}";r={requests.remaining};t={requests.resets_in_seconds}'
+    return headers
+
+
+def _openai_headers(unit: str, state: LimitState) -> dict[str, str]:
+    if state.max is None or state.resets_in_seconds is None:
+        return {}
+    return {
+        f"x-ratelimit-limit-{unit}": str(state.max),
+        f"x-ratelimit-remaining-{unit}": str(state.remaining),
+        f"x-ratelimit-reset-{unit}": wire_duration(state.resets_in_seconds),
+    }

@@ -1,0 +1,33 @@
+"""Step 3: from an admitted request to the deployments to try, in order."""
+
+import random
+from itertools import groupby
+
+from gateway.catalogue.snapshot import Catalogue
+from gateway.errors import ProvidersExhausted
+from gateway.types import Reservation, Target
+
+
+def route(catalogue: Catalogue, reservation: Reservation) -> tuple[Target, ...]:
+    """The model's usable deployments: by priority, and among equals drawn by weight."""
+    row = catalogue.find(reservation.model.name)
+    if row is None or not row.targets:  # switched off since it was admitted
+        raise ProvidersExhausted(
+            f"No provider serves {reservation.model.name} right now. Nothing was charged."
+        )
+    ordered: list[Target] = []
+    for _, equals in groupby(row.targets, key=lambda target: target.priority):
+        ordered += _by_weight(list(equals))
+    return tuple(ordered)
+
+
+def _by_weight(targets: list[Target]) -> list[Target]:
+    """A random order in which each place goes to a target in proportion to its weight."""
+    if len(targets) == 1:
+        return targets
+    # Source: Efraimidis and Spirakis, weighted random sampling with a reservoir (2006).
+    return sorted(
+        targets,
+        key=lambda target: random.random() ** (1 / max(target.weight, 1)),  # noqa: S311
+        reverse=True,
+    )

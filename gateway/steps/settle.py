@@ -1,0 +1,105 @@
+"""Step 5: what a request came to, in the ledger and in the counters, exactly once.
+
+The ledger is committed first: it is the truth.  Settling goes on when the caller's task is
+cancelled, and what a store that is away could not be told stays owed to it.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Coroutine
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from billing.metering.debts import QuotaDebts
+from billing.metering.ledger import Ending, LedgerUnavailable, LedgerWriter
+from billing.metering.prices import PriceBook
+from billing.metering.quota import Quota, QuotaUnavailable
+from billing.metering.usage import Usage
+from gateway.errors import StoreUnavailable
+from gateway.types import Outcome, Reservation, TokenUsage
+
+_PATIENCE_SECONDS: Final = 2.0
+
+
+class Settlement:
+    """Settles requests.  One per process."""
+
+    def __init__(
+        self, ledger: LedgerWriter, quota: Quota, debts: QuotaDebts, prices: PriceBook
+    ) -> None:
+        self._ledger = ledger
+        self._quota = quota
+        self._debts = debts
+        self._prices = prices
+        self._running: set[asyncio.Task[Usage]] = set()
+
+    async def settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
+        """The account's usage afterwards.
+
+        StoreUnavailable when the ledger can't be reached: nothing is charged then, so an answer
+        that the caller has not seen yet must not be given.
+        """
+        return await self._to_the_end(self._settle(reservation, outcome))
+
+    async def finish(self, patience: float = 10.0) -> None:
+        """Waits for the settlements that run on behind cancelled requests."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience)
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, Usage]) -> Usage:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
+        unreachable: LedgerUnavailable | None = None
+        try:
+            await self._ledger.end(self._ending(reservation, outcome), patience=_PATIENCE_SECONDS)
+        except LedgerUnavailable as error:
+            unreachable = error
+            if outcome.status == "settled" and not reservation.request.stream:
+                # Nobody has seen the answer, and nobody will: the row must not be charged.
+                outcome = replace(outcome, status="failed", charged=False)
+                outcome = replace(outcome, error_code="ledger_unavailable")
+                self._ledger.owe(self._ending(reservation, outcome))
+        usage = await self._tell_the_counters(reservation, outcome)
+        if unreachable is not None:
+            raise StoreUnavailable("The ledger went away while this was answered.") from unreachable
+        return usage
+
+    async def _tell_the_counters(self, reservation: Reservation, outcome: Outcome) -> Usage:
+        account_id, request_id = reservation.caller.account_id, reservation.request_id
+        charged, tokens = outcome.charged, outcome.tokens.total if outcome.charged else 0
+        try:
+            counters = await self._quota.settle(
+                account_id, request_id, charged=charged, tokens=tokens
+            )
+        except QuotaUnavailable:
+            self._debts.owe(account_id, request_id, charged=charged, tokens=tokens)
+            counters = None
+        return reservation.usage if counters is None else replace(
+            reservation.usage, counters=counters
+        )  # fmt: skip
+
+    def _ending(self, reservation: Reservation, outcome: Outcome) -> Ending:
+        tokens: TokenUsage = outcome.tokens
+        cost = self._prices.provider_cost(outcome.deployment)
+        price = self._prices.plan_price(reservation.model.name)
+        amounts = (tokens.prompt_tokens, tokens.completion_tokens)
+        return Ending(
+            id=reservation.request_id,
+            status=outcome.status,
+            charged=outcome.charged,
+            ended_at=dt.datetime.now(dt.UTC),
+            deployment=outcome.deployment,
+            prompt_tokens=tokens.prompt_tokens,
+            completion_tokens=tokens.completion_tokens,
+            cached_tokens=tokens.cached_tokens,
+            estimated=tokens.estimated,
+            cost_micros=cost.of(*amounts),
+            price_micros=price.of(*amounts) if outcome.charged else 0,
+            attempts=tuple(asdict(attempt) for attempt in outcome.attempts),
+            error_code=outcome.error_code,
+            first_token_at=outcome.first_token_at,
+        )

@@ -1,0 +1,48 @@
+"""The ASGI entry: the API through its lean handler, pages and admin through Django's own."""
+
+import os
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
+_pages = get_asgi_application()
+
+from gateway import runtime  # noqa: E402: models need Django's set-up above
+from gateway.api.handler import GatewayHandler, Receive, Scope, Send  # noqa: E402
+
+_api = GatewayHandler("gateway.api.urls")
+_API_PATHS: Final = ("/v1/", "/api/v1/", "/healthz", "/readyz")
+# What OpenAI clients call when their base URL lacks the /v1: they get a JSON answer, not a page.
+_MISTAKEN_PATHS: Final = ("/chat/completions", "/models/", "/completions", "/embeddings")
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """One connection's worth of ASGI."""
+    if scope["type"] == "http":
+        path: str = scope["path"]
+        if path.startswith(_API_PATHS) or path in ("/v1", "/api/v1", *_MISTAKEN_PATHS):
+            await _api(scope, receive, send)
+        else:
+            await _pages(scope, receive, send)  # type: ignore[arg-type]
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Starts the gateway before the first request and settles everything after the last."""
+    async with AsyncExitStack() as stack:
+        await receive()
+        try:
+            await stack.enter_async_context(runtime.running())
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": _reason(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _reason(error: Any) -> str:
+    return f"{type(error).__name__}: {error}"
