@@ -87,7 +87,7 @@ class LoadConnection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self.open = True
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +95,7 @@ class LoadConnection(asyncio.Protocol):
         if self._hang_up_at and self._hang_up_at in self._reply.body:
             self._transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self.open = False
         self._finish()
 

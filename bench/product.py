@@ -5,20 +5,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
+from dotenv import dotenv_values
 
+from scalix.embedded.leash import leashed
 from scalix.embedded.paths import EmbeddedPaths
 from scalix.embedded.state import SupervisorState, running_state
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 # How long a start, a stop or a restart may take before it counts as failed, in seconds.
 PATIENCE: Final = 90.0
+
+
+# What a process needs to run at all. Nothing else of the caller's environment may change the
+# product, least of all a test session's own database.
+_NEEDED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+def _plain_environment() -> dict[str, str]:
+    """The caller's environment without its settings, and with those of a `.env` emptied."""
+    provider = ("_API_KEY", "_API_BASE", "_URL", "_MODEL")
+    emptied = {name: "" for name in dotenv_values(REPOSITORY / ".env") if name.endswith(provider)}
+    return emptied | {name: os.environ[name] for name in _NEEDED if name in os.environ}
 
 
 class Product:
@@ -37,10 +51,8 @@ class Product:
     ) -> None:
         self.paths = EmbeddedPaths(var)
         self._environment = {
-            **os.environ,
+            **_plain_environment(),
             "SCALIX_VAR": str(var),
-            "DATABASE_URL": "",
-            "REDIS_URL": "",
             "WEB_PROCESSES": str(web_processes),
             "UPSTREAM_BASE_URL": upstream,
             "UPSTREAM_API_KEY": "sk-double",
@@ -50,8 +62,10 @@ class Product:
         var.mkdir(parents=True, exist_ok=True)
         self.output = var / "up.log"
         with self.output.open("wb") as output:
+            # On a leash: it ends, with all its parts, even when this process is killed.
+            command = [sys.executable, "manage.py", "up"]
             self._up = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
+                leashed(command, death_signal=signal.SIGTERM),
                 cwd=REPOSITORY,
                 env=self._environment,
                 stdout=output,
@@ -107,15 +121,25 @@ class Product:
 
     def await_ready(self) -> None:
         """Wait until /readyz says yes. Raises TimeoutError with the product's output."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.address}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx.TransportError:
-                self.state()  # which raises if the product is gone rather than not yet there
+        self.wait_until(self.is_ready, "the product is ready")
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says yes. Raises RuntimeError when the product has ended."""
+        try:
+            return httpx.get(f"{self.address}/readyz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            self.state()  # raises if it is gone rather than not yet there
+            return False
+
+    def wait_until(
+        self, condition: Callable[[], bool], what: str, patience: float = PATIENCE
+    ) -> None:
+        """Wait for a condition. Raises TimeoutError with what it was and the product's output."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Not after {patience:g} s: {what}.\n{self.output.read_text()}")
             time.sleep(0.05)
-        raise TimeoutError(f"The product isn't ready:\n{self.output.read_text()}")
 
     def issue_token(self, email: str, tier: str) -> str:
         """A new token of a new or known user, put on this tier."""

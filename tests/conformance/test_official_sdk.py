@@ -120,7 +120,7 @@ def test_leaving_a_stream_leaves_the_account_usable(client: Client) -> None:
 
     # Twice: as many as a free account may have open at once.
     assert [client.do("leave", request=request)["heard"] for _ in range(2)] == [" quick"] * 2
-    assert client.until(
+    client.product.wait_until(
         lambda: "completion" in client.do("complete", request=asking()),
         "the slots of the streams that were left are free again",
     )
@@ -161,7 +161,7 @@ def test_a_bad_token_is_refused(client: Client) -> None:
 
 
 def test_the_eleventh_request_of_an_hour_is_refused_after_one_http_request(
-    same_hour: Callable[[Callable[[Client], dict[str, Any]]], dict[str, Any]],
+    same_hour: Callable[[Callable[[Client], Any]], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def eleven(client: Client) -> dict[str, Any]:
