@@ -55,8 +55,10 @@ $(UV): requirements/uv.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Scalix needs Python 3.11 or newer as $(PYTHON3); make PYTHON3=... names another." >&2; \
 	  exit 1; }
-	@echo "Making $(VENV) with $$($(PYTHON3) --version)"
-	@$(PYTHON3) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { \
+	  echo "Making $(VENV) with $$($(PYTHON3) --version)"; \
+	  $(PYTHON3) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@$(UV) pip uninstall --quiet --python $(PYTHON) pip setuptools
 	@touch $@
