@@ -5,10 +5,12 @@ The same as `celery -A scalix ...`, but it tells the supervisor when it is ready
 
 import argparse
 import sys
+import warnings
 from typing import Any
 
 from celery import signals
 from celery.bin.celery import celery
+from celery.platforms import SecurityWarning
 
 from scalix.embedded.announce import add_ready_option, announce_ready
 
@@ -22,9 +24,11 @@ def main() -> None:
     def announce(**_: Any) -> None:
         announce_ready(options.ready_fd)
 
+    # It warns root of pickled tasks that anybody might send. Ours are JSON, on a private socket.
+    warnings.simplefilter("ignore", SecurityWarning)
     signals.worker_ready.connect(announce)
     signals.beat_init.connect(announce)
-    sys.exit(celery.main(args=["-A", "scalix", *arguments], prog_name="celery"))
+    sys.exit(celery.main(args=["--app", "scalix", "--quiet", *arguments], prog_name="celery"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Keep one part running: start it, tell when it is ready, start it again when it dies."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from scalix.embedded.child import Child, Children
 from scalix.embedded.errors import PartFailedError
 from scalix.embedded.leash import leashed
-from scalix.embedded.output import Console, PartLog
+from scalix.embedded.output import Console, PartLog, short
 from scalix.embedded.part import Part, Step
 
 FIRST_DELAY_SECONDS = 0.25
@@ -154,7 +153,7 @@ class Keeper:
         often = f" It keeps dying, {deaths} times so far." if deaths >= _ALARMING_DEATHS else ""
         self._console.say(f"{name} {ending(status)}; starting it again in {delay:g} s.{often}")
         if end:
-            self._console.say(f"its last lines (more in {os.path.relpath(self._log.path)}):\n{end}")
+            self._console.say(f"its last lines (more in {short(self._log.path)}):\n{end}")
 
 
 async def end_at_once(child: Child, number: signal.Signals) -> None:

@@ -9,7 +9,7 @@ from scalix.embedded.database_content import STAFF_EMAIL
 from scalix.embedded.errors import EmbeddedError
 from scalix.embedded.folders import make_folders
 from scalix.embedded.orphans import end_orphans
-from scalix.embedded.output import Console
+from scalix.embedded.output import Console, short
 from scalix.embedded.part import Stage
 from scalix.embedded.parts import Product, stages
 from scalix.embedded.paths import EmbeddedPaths
@@ -60,7 +60,7 @@ def launch(wanted: Launch) -> None:
 def _supervise(wanted: Launch, product: Product, ended: list[str]) -> None:
     ordered = stages(product)
     console = Console(_names(ordered))
-    console.say(f"starting in {os.path.relpath(wanted.paths.var)}")
+    console.say(f"starting in {short(wanted.paths.var)}")
     if ended:
         console.say(f"ended what an earlier start left running: {', '.join(ended)}")
     if product.port != wanted.port:
@@ -89,7 +89,7 @@ def _banner(product: Product) -> str:
     lines = [f"Scalix is at {product.address}"]
     if product.postgres:
         password = product.paths.admin_password
-        where = f", password in {os.path.relpath(password)}" if password.exists() else ""
+        where = f", password in {short(password)}" if password.exists() else ""
         lines.append(f"Admin: {product.address}/admin/ as {STAFF_EMAIL}{where}")
     lines.append("Ctrl-C stops everything.")
     return "\n".join(["", *(f"  {line}" for line in lines), ""])

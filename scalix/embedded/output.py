@@ -14,6 +14,12 @@ _MAX_LINE_BYTES = 16 * 1024
 _KEPT_LINES = 12
 
 
+def short(path: Path) -> str:
+    """The path as seen from the current folder, or in full when it lies elsewhere."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 class Console:
     """Lines of many sources on one stream, each behind its source's name."""
 

@@ -53,15 +53,15 @@ class Product:
 
 def stages(product: Product) -> list[Stage]:
     """The servers, then the database's content, then the web, then what works in its shadow."""
-    servers: list[Stage] = []
+    servers: list[Part] = []
     if product.postgres:
-        servers.append([postgres_part(product.paths)])
+        servers.append(postgres_part(product.paths))
     if product.valkey:
-        servers.append([valkey_part(product.paths)])
+        servers.append(valkey_part(product.paths))
     if product.demo_model_port is not None:
-        servers.append([_demo_model(product, product.demo_model_port)])
+        servers.append(_demo_model(product, product.demo_model_port))
     web = [_web(product, number + 1) for number in range(product.web_processes)]
-    return [*servers, [_database(product)], web, [_worker(product)], [_beat(product)]]
+    return [servers, [_database(product)], web, [_worker(product), _beat(product)]]
 
 
 def _demo_model(product: Product, port: int) -> Part:

@@ -118,7 +118,8 @@ class _Cluster:
     def prepare(self) -> None:
         """Leave a complete cluster of the right version that no process uses."""
         data = self.paths.postgres_data
-        end_stray_postgres(data, self._sockets / f"{POSTGRES_SOCKET_NAME}.lock")
+        end_stray_postgres(data)
+        (self._sockets / f"{POSTGRES_SOCKET_NAME}.lock").unlink(missing_ok=True)
         if not data.exists():
             self._create()
         self._check(data)
@@ -138,6 +139,7 @@ class _Cluster:
 
     def _create(self) -> None:
         home, building, data = self.account.home, self._building, self.paths.postgres_data
+        end_stray_postgres(building)  # of an initdb that was killed halfway
         if home is not None:
             if home.exists():
                 shutil.rmtree(home)

@@ -12,12 +12,13 @@ from pathlib import Path
 from scalix.embedded.errors import EmbeddedError
 from scalix.embedded.process_identity import ProcessIdentity
 
-_PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-"""Signals from polite to final, with the seconds that each gets to work."""
+_PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))
+"""What a postmaster is sent, from polite to urgent, with the seconds that each gets to work."""
+_KILL_SECONDS = 5.0
 
 
-def end_stray_postgres(data: Path, socket_lock: Path) -> None:
-    """End whatever Postgres still runs on `data`; remove its lock files if none did its work.
+def end_stray_postgres(data: Path) -> None:
+    """End whatever Postgres still runs on `data`, and remove its lock file.
 
     Elsewhere than on Linux this leaves the question to Postgres's own check.
     """
@@ -26,19 +27,18 @@ def end_stray_postgres(data: Path, socket_lock: Path) -> None:
     pid_file = data / "postmaster.pid"
     postmaster = _first_number(pid_file)
     for number, seconds in _PATIENCE:
-        strays = _postgres_processes_in(data)
-        if not strays:
-            break
-        # A postmaster ends its children itself; without one they get the signal.
-        leaders = [stray for stray in strays if stray.pid == postmaster] or strays
-        for leader in leaders:
-            leader.signal(number)
-        _wait_until_ended(strays, seconds)
+        for stray in _postgres_processes_in(data):
+            if stray.pid == postmaster:  # it ends its children itself
+                stray.signal(number)
+                _wait_until_ended([stray], seconds)
+    # Without a postmaster nothing is left to be saved: the next start replays the log.
+    orphans = _postgres_processes_in(data)
+    for orphan in orphans:
+        orphan.signal(signal.SIGKILL)
+    _wait_until_ended(orphans, _KILL_SECONDS)
     if _postgres_processes_in(data):
         raise EmbeddedError(f"A Postgres process that uses {data} doesn't end, even by kill -9.")
-    # Nobody uses the cluster, so that these can only mislead.
-    pid_file.unlink(missing_ok=True)
-    socket_lock.unlink(missing_ok=True)
+    pid_file.unlink(missing_ok=True)  # nobody uses the cluster, so that it can only mislead
 
 
 def _postgres_processes_in(data: Path) -> list[ProcessIdentity]:

@@ -41,6 +41,8 @@ def main() -> None:
         ws="none",
         lifespan="on",
         access_log=False,
+        server_header=False,
+        log_level="warning",
         log_config=None,  # Django's settings decide where log lines go
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
