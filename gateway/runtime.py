@@ -81,6 +81,7 @@ class Gateway:
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
 
     async def stop(self) -> None:
         """Settles and writes whatever is still owed, then closes."""

@@ -22,7 +22,7 @@ def completion(
     reservation: Reservation, body: dict[str, Any], model: str, tokens: TokenUsage
 ) -> dict[str, Any]:
     """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered."""
-    return body | {
+    return {
         "id": completion_id(reservation),
         "object": "chat.completion",
         "created": int(reservation.admitted_at.timestamp()),
@@ -35,7 +35,7 @@ def completion(
 def chunk_shaper(
     reservation: Reservation, model: str
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that gives each chunk of one stream the same id, time and model."""
+    """A function from a provider's chunk to ours: its choices, and the same id throughout."""
     same: dict[str, Any] = {
         "id": completion_id(reservation),
         "object": "chat.completion.chunk",
@@ -43,14 +43,8 @@ def chunk_shaper(
         "model": model,
     }
     if reservation.request.include_usage:
-        return lambda chunk: chunk | same | {"usage": None}
-
-    def without_usage(chunk: dict[str, Any]) -> dict[str, Any]:
-        shaped = chunk | same
-        shaped.pop("usage", None)
-        return shaped
-
-    return without_usage
+        same["usage"] = None  # on every chunk but the last
+    return lambda chunk: same | {"choices": chunk["choices"]}
 
 
 def usage_chunk(
