@@ -1,80 +1,154 @@
 """The request path's own way to Postgres: asynchronous, pooled, and quick to say that it is away.
 
 Django's ORM would run in a thread, which a Postgres that hangs can hold for ever; here every wait
-can be cancelled.  Pages, admin and tasks use the ORM.
+is bounded.  Pages, admin and tasks use the ORM.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import psycopg
 from django.db import connections
 from psycopg.conninfo import make_conninfo
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-_ACQUIRE_SECONDS = 0.08  # with an answer due within 100 ms
-_QUERY_SECONDS = 2.0
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_QUERY_SECONDS: Final = 2.0
+_KNOCK_SECONDS: Final = 0.1
 
 
 class PostgresUnavailable(Exception):
     """Postgres could not be reached or did not answer in time."""
 
 
+class NoAnswer(psycopg.OperationalError):
+    """Postgres may be there, but it took too long."""
+
+
 def conninfo() -> str:
-    """Libpq's connection string of Django's default database (the test database, in tests)."""
+    """The connection string, for libpq, of Django's default database (in tests, the test one)."""
     parameters = connections["default"].get_connection_params()
     known = psycopg.pq.Conninfo.get_defaults()
     names = {option.keyword.decode() for option in known}
     return make_conninfo("", **{k: v for k, v in parameters.items() if k in names})
 
 
-class ReadPool:
-    """A few connections for look-ups, each query bounded in time.
+async def connect(seconds: float) -> Connection:
+    """A connection that commits each statement; psycopg.OperationalError, in `seconds` at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await psycopg.AsyncConnection.connect(
+                conninfo(), autocommit=True, prepare_threshold=0
+            )
+    except TimeoutError as error:
+        raise NoAnswer(f"no connection within {seconds:g} s") from error
 
-    `acquire_seconds` is how long a query waits for a connection: a short while in a server, whose
-    pool is filled, longer in what opens a pool for one question.
+
+@contextlib.contextmanager
+def hung_up_after(connection: Connection, seconds: float) -> Iterator[None]:
+    """Whatever runs inside ends with NoAnswer when it takes longer, and so does the connection.
+
+    Not `asyncio.timeout`: psycopg answers a cancellation by asking the server to cancel, and waits
+    up to ten seconds for one that hangs.  Here the socket is shut, which both sides notice.
+    """
+    hung_up = False
+
+    def hang_up() -> None:
+        nonlocal hung_up
+        hung_up = True
+        if not connection.closed:
+            with socket.socket(fileno=os.dup(connection.fileno())) as same_socket:
+                same_socket.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if hung_up:
+            raise NoAnswer(f"no answer within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+
+
+class ReadPool:
+    """A few connections for look-ups, each bounded in time and made when it is first needed.
+
+    Not psycopg_pool, which tries a lost server ever more rarely: here the first query after its
+    return is answered.  Every statement may run twice, the second time on a new connection.
     """
 
-    def __init__(self, size: int = 4, *, acquire_seconds: float = _ACQUIRE_SECONDS) -> None:
-        self._pool = AsyncConnectionPool(
-            conninfo(),
-            min_size=1,
-            max_size=size,
-            timeout=acquire_seconds,
-            reconnect_timeout=2.0,
-            kwargs={"autocommit": True, "prepare_threshold": 1},
-            open=False,
-        )
-        self._checking: asyncio.Task[None] | None = None
+    def __init__(self, size: int = 4) -> None:
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[Connection] = []
+        self._knocking: asyncio.Task[None] | None = None  # as long as Postgres does not answer
 
     async def open(self) -> None:
-        """Starts connecting, in the background."""
-        await self._pool.open(wait=False)
+        """Connects ahead of the first query; without Postgres it changes nothing."""
+        with contextlib.suppress(PostgresUnavailable):
+            await self.fetch("SELECT 1")
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._pool.close()
+        if self._knocking is not None:
+            self._knocking.cancel()
+        await self._drop_idle()
 
     async def fetch(
         self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[tuple[Any, ...]]:
         """All rows of one statement; PostgresUnavailable when they can't be had in time."""
-        try:
-            async with asyncio.timeout(_QUERY_SECONDS), self._pool.connection() as connection:
-                cursor = await connection.execute(query, parameters)
-                return await cursor.fetchall() if cursor.description else []
-        except (
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-            PoolTimeout,
-            TimeoutError,
-        ) as error:
-            # A pool that lost its server retries ever more slowly; asking it to check now brings
-            # service back as soon as the server is.
-            self._check_soon()
-            raise PostgresUnavailable(str(error) or type(error).__name__) from error
+        async with self._slots:
+            if self._knocking is not None:  # one query has waited for an answer; no other needs to
+                raise PostgresUnavailable("Postgres does not answer")
+            try:
+                return await self._fetch(query, parameters)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise PostgresUnavailable(str(error)) from error
 
-    def _check_soon(self) -> None:
-        if self._checking is None or self._checking.done():
-            self._checking = asyncio.create_task(self._pool.check())
+    async def _fetch(
+        self, query: str, parameters: Sequence[Any] | Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            if self._idle:
+                try:
+                    return await self._run(self._idle.pop(), query, parameters)
+                except NoAnswer:
+                    raise
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    await self._drop_idle()  # it died idle, and then so did its fellows
+            return await self._run(await connect(_QUERY_SECONDS), query, parameters)
+        except NoAnswer:
+            if self._knocking is None:
+                self._knocking = asyncio.create_task(self._knock(), name="postgres-knock")
+            raise
+
+    async def _run(
+        self, connection: Connection, query: str, parameters: Sequence[Any] | Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            with hung_up_after(connection, _QUERY_SECONDS):
+                cursor = await connection.execute(query, parameters)
+                rows = await cursor.fetchall() if cursor.description else []
+        except BaseException:
+            await connection.close()
+            raise
+        self._idle.append(connection)
+        return rows
+
+    async def _drop_idle(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _knock(self) -> None:
+        """Tries until Postgres answers; meanwhile queries fail at once."""
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                self._idle.append(await connect(_QUERY_SECONDS))
+                self._knocking = None
+                return
+            await asyncio.sleep(_KNOCK_SECONDS)
