@@ -17,11 +17,16 @@ from typing import Any
 import django
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.core.management import call_command
 from django.db.models.signals import post_migrate
 from dotenv import dotenv_values
+from pytest_django.fixtures import SettingsWrapper
 
+from tests.gateway_server import GatewayServer
 from tests.servers import PrivateServers
+from tests.upstream.double import UpstreamDouble
 
 SERVERS = PrivateServers()
 
@@ -55,6 +60,8 @@ from accounts.postgres import ReadPool  # noqa: E402
 from billing.metering.ledger import LedgerSums, LedgerWriter  # noqa: E402
 from billing.metering.quota import Quota  # noqa: E402
 from billing.models import Subscription, Tier  # noqa: E402
+from gateway import runtime  # noqa: E402
+from gateway.runtime import Gateway  # noqa: E402
 
 # Servers and stores -------------------------------------------------------------------------
 
@@ -136,6 +143,49 @@ async def ledger(transactional_db: None) -> AsyncIterator[LedgerWriter]:
     await writer.start()
     yield writer
     await writer.stop()
+
+
+# The whole request path ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def running_upstream() -> Iterator[UpstreamDouble]:
+    """A double for the whole session: tests take `upstream`."""
+    with UpstreamDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def upstream(running_upstream: UpstreamDouble) -> UpstreamDouble:
+    """The upstream of `gateway`, with nothing in its log and no script."""
+    running_upstream.reset()
+    return running_upstream
+
+
+@pytest.fixture
+async def gateway(
+    upstream: UpstreamDouble,
+    flush: "redis.Redis",
+    transactional_db: None,
+    settings: SettingsWrapper,
+    within_the_hour: None,
+) -> AsyncIterator[Gateway]:
+    """The request path in this process: starting catalogue, `upstream` as the only provider."""
+    settings.PROVIDER_VARIABLES = {
+        "UPSTREAM_BASE_URL": upstream.base_url,
+        "UPSTREAM_API_KEY": "sk-double",
+        "UPSTREAM_MODEL": "double-small",
+    }
+    await sync_to_async(call_command)("seed_catalogue", verbosity=0)
+    async with runtime.running() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def gateway_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayServer]:
+    """A product that runs on loopback, two web processes and all."""
+    with GatewayServer(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 # The cast -----------------------------------------------------------------------------------

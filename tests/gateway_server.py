@@ -1,0 +1,87 @@
+"""A whole product on loopback, as `manage.py up` runs it, with the double as its only provider."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+import redis
+
+from accounts import credentials
+from accounts.identifiers import uuid7
+from bench.product import Product
+from tests.upstream.double import UpstreamDouble
+
+WEB_PROCESSES: Final = 2
+
+_USER: Final = """
+INSERT INTO accounts_user (id, email, password, is_active, is_staff, is_superuser, date_joined)
+VALUES (%s, %s, '!', true, false, false, now()) ON CONFLICT (email) DO NOTHING
+"""
+_SUBSCRIPTION: Final = """
+INSERT INTO billing_subscription (user_id, tier, source, created_at, updated_at)
+SELECT id, %s, 'staff', now(), now() FROM accounts_user WHERE email = %s
+ON CONFLICT (user_id) DO UPDATE SET tier = excluded.tier
+"""
+_TOKEN: Final = """
+INSERT INTO accounts_apitoken (id, user_id, name, prefix, last_four, digest, created_at)
+SELECT %s, id, 'test', %s, %s, %s, now() FROM accounts_user WHERE email = %s
+"""
+
+
+class GatewayServer:
+    """A running product: supervisor, web processes, worker, beat, Postgres and Valkey of its own.
+
+    Everything here is synchronous, for tests with and without an event loop.  Use it as a context
+    manager.  `upstream` is the double: script it, and read its log.
+    """
+
+    def __init__(self, var: Path) -> None:
+        self.upstream = UpstreamDouble()
+        self.product = Product(var, upstream=self.upstream.base_url, web_processes=WEB_PROCESSES)
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.product.stop()
+        self.upstream.stop()
+
+    @property
+    def base_url(self) -> str:
+        """The site, without a path; OpenAI clients are given `base_url + "/v1"`."""
+        return self.product.address
+
+    def issue_token(self, tier: str = "free", email: str | None = None) -> str:
+        """A new token of that user, or of a new one; `tier` is `free` or `pro`."""
+        email = email or f"{tier}-{next(self._numbers)}@example.com"
+        secret = credentials.new_secret()
+        self.sql(_USER, (uuid7(), email))
+        if tier != "free":
+            self.sql(_SUBSCRIPTION, (tier, email))
+        token = (uuid7(), credentials.lookup_prefix(secret), secret[-4:])
+        self.sql(_TOKEN, (*token, credentials.digest(secret), email))
+        return secret
+
+    def web_pids(self) -> list[int]:
+        """The web processes that run now."""
+        return self.product.pids("web")
+
+    def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """A committed statement's rows; none for one that gives no rows."""
+        with psycopg.connect(self.product.dsn, autocommit=True) as connection:
+            cursor = connection.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def flush_counters(self) -> None:
+        """Empties the counter store, which changes no decision."""
+        with redis.Redis.from_url(self.product.paths.valkey_url) as client:
+            client.flushall()
