@@ -45,6 +45,18 @@ class Ledger:
         with psycopg.connect(self._dsn, row_factory=class_row(LedgerRow)) as connection:
             return connection.execute(query, [list(emails)]).fetchall()
 
+    def tokens_today(self, email: str) -> int:
+        """The tokens that a user was charged for since midnight, UTC."""
+        query = """
+            SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM billing_ledgerentry
+             WHERE account_id = (SELECT id FROM accounts_user WHERE email = %s) AND charged
+               AND admitted_at >= date_trunc('day', now(), 'UTC')
+        """
+        with psycopg.connect(self._dsn) as connection:
+            row = connection.execute(query, [email]).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def counts(self) -> dict[str, int]:
         """How many rows there are in each status, of everybody."""
         with psycopg.connect(self._dsn) as connection:

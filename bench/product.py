@@ -1,12 +1,12 @@
 """A whole product of one's own: `manage.py up` in a state folder of its own."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -141,25 +141,17 @@ class Product:
                 raise TimeoutError(f"Not after {patience:g} s: {what}.\n{self.output.read_text()}")
             time.sleep(0.05)
 
-    def issue_token(self, email: str, tier: str) -> str:
-        """A new token of a new or known user, put on this tier."""
-        return self.manage("issue_token", email, "--tier", tier).split()[-1]
-
     def issue_tokens(self, emails: Sequence[str], tier: str) -> list[str]:
-        """A token of each of these users."""
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            return list(pool.map(lambda email: self.issue_token(email, tier), emails))
-
-    def manage(self, *command: str) -> str:
-        """Run a `manage.py` command beside it and give what it printed."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *command],
+        """A new token of each of these users, who are made and put on this tier if need be."""
+        printed = subprocess.run(
+            [sys.executable, "-m", "bench.issue_tokens", tier, *emails],
             cwd=REPOSITORY,
             env=self._environment,
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
+        return [json.loads(line)["token"] for line in printed.splitlines()]
 
     def _await_address(self) -> str:
         deadline = time.monotonic() + PATIENCE

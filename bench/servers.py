@@ -1,5 +1,6 @@
 """Start what is measured, with the web process on one core and everything else on another."""
 
+import functools
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ ACCOUNTS: Final = 8
 MODEL: Final = "scalix-free"
 
 
+@functools.cache  # once this process is pinned it may use one core only
 def cores() -> tuple[int, int]:
     """The core of the web process, and that of the rest. Raises RuntimeError on one core."""
     usable = sorted(os.sched_getaffinity(0))

@@ -74,6 +74,14 @@ def _mixed_case(
             return Case(mark, member, stream, script={**answer, "first": 0.01, "gap": 0.002})
 
 
+def plain_cases(prefix: str, count: int, members: Sequence[Member], **script: object) -> list[Case]:
+    """`count` unary requests, dealt round to the members, all with the same script."""
+    return [
+        Case(f"{prefix}-{position}", members[position % len(members)], False, script=script)
+        for position in range(count)
+    ]
+
+
 @dataclass(slots=True)
 class Load:
     """Sends cases, so many at a time, and keeps what came back."""
@@ -84,6 +92,7 @@ class Load:
     model: str
     replies: dict[str, Reply] = field(default_factory=dict)
     """By the case's id. A status of 0 is a connection that closed without an answer."""
+    _milestones: dict[int, asyncio.Event] = field(default_factory=dict)
 
     async def run(self, cases: Sequence[Case], at_once: int) -> None:
         """Send them all and return when each has ended, in one way or another."""
@@ -92,12 +101,19 @@ class Load:
             for _ in range(at_once):
                 group.create_task(self._work(waiting))
 
+    async def answered(self, count: int) -> None:
+        """Return once so many requests have ended, counted from the first."""
+        if len(self.replies) < count:
+            await self._milestones.setdefault(count, asyncio.Event()).wait()
+
     async def _work(self, waiting: Iterator[Case]) -> None:
         connection: LoadConnection | None = None
         for case in waiting:
             if connection is None or not connection.open:
                 connection = await LoadConnection.to(self.base_url)
             self.replies[case.id] = await self._send(connection, case)
+            if milestone := self._milestones.get(len(self.replies)):
+                milestone.set()
         if connection is not None:
             connection.close()
 

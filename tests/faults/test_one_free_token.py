@@ -8,7 +8,7 @@ import uvloop
 from bench.connection import Reply
 from bench.ledger import Ledger
 from bench.product import Product
-from tests.faults.cases import Case, Load, Member
+from tests.faults.cases import Load, Member, plain_cases
 from tests.faults.conftest import Join
 from tests.upstream.double import UpstreamDouble
 
@@ -31,10 +31,7 @@ def waves_until_the_hour_refuses(
     replies: list[Reply] = []
     for wave in range(MOST_WAVES):
         load = Load(product.base_url, double.control_url, "scalix-free")
-        cases = [
-            Case(f"{member.email}-{wave}-{number}", member, False, script={"first": 0.02})
-            for number in range(AT_ONCE)
-        ]
+        cases = plain_cases(f"{member.email}-{wave}", AT_ONCE, [member], first=0.02)
         uvloop.run(load.run(cases, at_once=AT_ONCE))
         replies += load.replies.values()
         refused = [reply for reply in load.replies.values() if reply.status == 429]
