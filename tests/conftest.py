@@ -22,7 +22,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 from dotenv import dotenv_values
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from tests.gateway_server import GatewayServer
 from tests.servers import PrivateServers
@@ -167,7 +167,7 @@ async def gateway(
     upstream: UpstreamDouble,
     flush: "redis.Redis",
     transactional_db: None,
-    settings: SettingsWrapper,
+    settings: Settings,
     within_the_hour: None,
 ) -> AsyncIterator[Gateway]:
     """The request path in this process: starting catalogue, `upstream` as the only provider."""
