@@ -1,0 +1,236 @@
+"""Staff's pages for users with their plan, subscriptions, plans, prices and gateway processes."""
+
+import datetime as dt
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from unfold.admin import ModelAdmin, StackedInline
+from unfold.decorators import display
+
+from accounts.admin import UserAdmin, ViewOnly
+from accounts.models import User
+from accounts.postgres import PostgresUnavailable
+from billing.ledger_admin import LedgerEntryAdmin, dollars
+from billing.metering.quota import QuotaUnavailable
+from billing.metering.standing import usage_now
+from billing.metering.usage import LimitState
+from billing.models import GatewayProcess, Plan, Price, Subscription, Tier
+
+__all__ = ["LedgerEntryAdmin"]  # registered by its import: Django looks for admin.py alone
+
+_SILENT_AFTER: Final = dt.timedelta(seconds=30)  # three heartbeats
+_PROCESS_COLOURS: Final = {"live": "success", "silent": "danger", "ended": "info"}
+_TIER_COLOURS: Final = {"free": "info", "pro": "success"}
+_LIMIT_TITLES: Final = {
+    "tokens_per_day": "tokens today",
+    "requests_per_day": "requests today",
+    "requests_per_hour": "requests this hour",
+    "concurrent_requests": "running now",
+}
+
+
+def _in_force() -> Q:
+    return Q(subscription__ends_at=None) | Q(subscription__ends_at__gt=Now())
+
+
+class PlanFilter(admin.SimpleListFilter):
+    """Users by the plan they are on now."""
+
+    title = "plan"
+    parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """What can be chosen."""
+        return [(Tier.FREE.value, "Free"), (Tier.PRO.value, "Pro")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        """The users on the chosen plan."""
+        pro = Q(subscription__tier=Tier.PRO.value) & _in_force()
+        match self.value():
+            case Tier.PRO.value:
+                return queryset.filter(pro)
+            case Tier.FREE.value:
+                return queryset.exclude(pk__in=User.objects.filter(pro).values("pk"))
+            case _:
+                return queryset
+
+
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A subscription as staff give it."""
+
+    class Meta:
+        model = Subscription
+        fields = ("user", "tier", "ends_at")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            self.instance.source = Subscription.Source.STAFF
+
+
+class SubscriptionInline(StackedInline):
+    """The plan, on the user's page."""
+
+    model = Subscription
+    form = GrantForm
+    fields = ("tier", "ends_at", "source")
+    readonly_fields = ("source",)
+    extra = 0
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin):
+    """Users with their plan, and what they have used of it."""
+
+    list_display = ("email", "plan", "standing", "is_staff", "date_joined")
+    list_filter = (PlanFilter, "is_active", "is_staff")
+    list_select_related = ("subscription",)
+    readonly_fields = (*UserAdmin.readonly_fields, "usage")
+    fieldsets = (
+        UserAdmin.fieldsets[0],
+        ("Used of the plan", {"fields": ("usage",)}),
+        *UserAdmin.fieldsets[1:],
+    )
+    inlines = (SubscriptionInline,)
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> tuple[type, ...]:
+        """None while the user is being added."""
+        return () if obj is None else (SubscriptionInline,)
+
+    @display(description="plan", label=_TIER_COLOURS)
+    def plan(self, user: User) -> str:
+        """The tier they are on now."""
+        subscription = getattr(user, "subscription", None)
+        return subscription.tier_now if subscription else Tier.FREE.value
+
+    @display(description="by the counters")
+    def usage(self, user: User) -> str:
+        """Each limit, from the counters that admission decides by."""
+        try:
+            states = usage_now(user.pk).states
+        except (QuotaUnavailable, PostgresUnavailable):
+            return "The counters are away just now."
+        return format_html_join("", "<div>{}</div>", ((_sentence(state),) for state in states))
+
+
+def _sentence(state: LimitState) -> str:
+    most = "no limit" if state.max is None else f"of {state.max:,}"
+    until = f", resets {state.resets_at:%H:%M} UTC" if state.resets_at else ""
+    return f"{state.used:,} {most}: {_LIMIT_TITLES[state.name]}{until}"
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ModelAdmin):
+    """Who is on which plan, and why."""
+
+    form = GrantForm
+    list_display = ("user", "tier", "in_force", "source", "ends_at", "updated_at")
+    list_select_related = ("user",)
+    list_filter = ("tier", "source")
+    search_fields = ("user__email",)
+    search_help_text = "E-mail address"
+    autocomplete_fields = ("user",)
+    readonly_fields = ("source", "created_at", "updated_at")
+    fields = ("user", "tier", "ends_at", "source", "created_at", "updated_at")
+    show_full_result_count = False
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Subscription | None = None
+    ) -> tuple[str, ...]:
+        """A subscription stays its user's."""
+        return self.readonly_fields if obj is None else ("user", *self.readonly_fields)
+
+    @display(description="in force", boolean=True)
+    def in_force(self, subscription: Subscription) -> bool:
+        """Whether it gives its tier now."""
+        return subscription.tier_now == subscription.tier
+
+
+@admin.register(Plan)
+class PlanAdmin(ModelAdmin):
+    """The limits of each tier.  Every process acts on a change within a second."""
+
+    list_display = (
+        "tier",
+        "requests_per_hour",
+        "requests_per_day",
+        "tokens_per_day",
+        "concurrent_requests",
+        "context_window",
+        "prompt_characters",
+        "default_max_tokens",
+    )
+    readonly_fields = ("tier",)
+    empty_value_display = "no limit"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
+        """The tightest first."""
+        plans: QuerySet[Plan] = super().get_queryset(request)
+        return plans.order_by(F("tokens_per_day").asc(nulls_last=True))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never: the code knows three tiers."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: the code knows three tiers."""
+        return False
+
+
+@admin.register(Price)
+class PriceAdmin(ModelAdmin):
+    """Prices are added, never changed: ledger rows were settled at the ones that were in force."""
+
+    list_display = ("subject", "kind", "prompt", "completion", "valid_from")
+    list_filter = ("kind",)
+    search_fields = ("subject",)
+    search_help_text = "Deployment or model"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a new price supersedes the old one."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a new price supersedes the old one."""
+        return False
+
+    @display(description="$ per million prompt tokens", ordering="prompt_micros")
+    def prompt(self, price: Price) -> str:
+        """In dollars."""
+        return dollars(price.prompt_micros, places=2)
+
+    @display(description="$ per million completion tokens", ordering="completion_micros")
+    def completion(self, price: Price) -> str:
+        """In dollars."""
+        return dollars(price.completion_micros, places=2)
+
+
+@admin.register(GatewayProcess)
+class GatewayProcessAdmin(ViewOnly):
+    """The processes that hold reservations, and whether they still beat."""
+
+    list_display = ("id", "state", "host", "pid", "started_at", "heartbeat_at", "ended_at")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter),)
+    search_fields = ("host",)
+    show_full_result_count = False
+
+    @display(description="state", label=_PROCESS_COLOURS)
+    def state(self, process: GatewayProcess) -> str:
+        """Live, ended, or silent: dead without having said so."""
+        return state_of(process)[0]
+
+
+def state_of(process: GatewayProcess) -> tuple[str, str]:
+    """`live`, `ended` or `silent` (dead without having said so), and the colour that shows it."""
+    if process.ended_at is not None:
+        state = "ended"
+    else:
+        silent = timezone.now() - process.heartbeat_at > _SILENT_AFTER
+        state = "silent" if silent else "live"
+    return state, _PROCESS_COLOURS[state]

@@ -1,0 +1,150 @@
+"""Staff's pages for the catalogue: public models, deployments, and their probes."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from accounts.admin import ViewOnly
+from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
+from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+
+_USABLE = "usable"
+
+
+def why_not(deployment: Deployment) -> str:
+    """Why a deployment can't be called, by the name of what is missing; empty if it can."""
+    if not deployment.enabled:
+        return "switched off"
+    missing = deployment.missing_variables(settings.PROVIDER_VARIABLES)
+    return f"not set: {', '.join(missing)}" if missing else ""
+
+
+def with_latest_probe(deployments: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """The deployments with `answered` (None: never probed) and `answered_ms`."""
+    latest = ProbeResult.objects.filter(deployment=OuterRef("pk")).order_by("-probed_at")
+    return deployments.annotate(
+        answered=Subquery(latest.values("succeeded")[:1]),
+        answered_ms=Subquery(latest.values("latency_ms")[:1]),
+    )
+
+
+class _Placements(TabularInline):
+    model = Placement
+    extra = 0
+    show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
+        rows: QuerySet[Placement] = super().get_queryset(request)
+        return rows.select_related("model", "deployment").order_by("priority", "pk")
+
+
+class ServedBy(_Placements):
+    """On a model's page: the deployments that serve it."""
+
+    verbose_name_plural = "Served by (lowest priority first)"
+    autocomplete_fields = ("deployment",)
+
+
+class Serves(_Placements):
+    """On a deployment's page: the models that it serves."""
+
+    verbose_name_plural = "Serves"
+    autocomplete_fields = ("model",)
+
+
+@admin.register(PublicModel)
+class PublicModelAdmin(ModelAdmin):
+    """The names that callers use."""
+
+    list_display = ("name", "state", "tier", "context_window", "max_output_tokens", "enabled")
+    list_filter = ("tier", "enabled")
+    search_fields = ("name", "title")
+    inlines = (ServedBy,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PublicModel]:
+        """With the deployments, for the list's column."""
+        rows: QuerySet[PublicModel] = super().get_queryset(request)
+        return rows.prefetch_related("deployments")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not for those that the next start would create again: switch them off."""
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.name not in SEEDED_MODELS)
+
+    @display(description="state", label={_USABLE: "success", None: "warning"})
+    def state(self, model: PublicModel) -> tuple[str | None, str]:
+        """Usable, or why not."""
+        if not model.enabled:
+            return None, "switched off"
+        reasons = [why_not(deployment) for deployment in model.deployments.all()]
+        if not reasons:
+            return None, "no deployment"
+        return (_USABLE, _USABLE) if "" in reasons else (None, min(reasons))
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ModelAdmin):
+    """Providers' models, and whether they can be called.  Keys are named here and never shown."""
+
+    list_display = ("name", "state", "answers", "provider", "upstream", "enabled")
+    list_filter = ("provider", "enabled")
+    search_fields = ("name", "provider", "upstream_model")
+    inlines = (Serves,)
+    fieldsets = (
+        (None, {"fields": ("name", "enabled")}),
+        (
+            "The provider's model",
+            {"fields": (("provider",), ("upstream_model", "upstream_model_variable"))},
+        ),
+        (
+            "Where and with which key",
+            {
+                "fields": (
+                    ("base_url", "base_url_variable"),
+                    ("api_key_variable", "api_key_optional"),
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+        """With the outcome of the latest probe."""
+        return with_latest_probe(super().get_queryset(request))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not for those that the next start would create again: switch them off."""
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.name not in SEEDED_DEPLOYMENTS)
+
+    @display(description="state", label={_USABLE: "success", None: "warning"})
+    def state(self, deployment: Deployment) -> tuple[str | None, str]:
+        """Usable, or which variable is missing."""
+        reason = why_not(deployment)
+        return (None, reason) if reason else (_USABLE, _USABLE)
+
+    @display(description="latest probe", label={"failed": "danger", None: "success"})
+    def answers(self, deployment: Any) -> str | tuple[None, str]:
+        """Whether the latest probe was answered, and how fast."""
+        if deployment.answered is None:
+            return "–"
+        return (None, f"{deployment.answered_ms:,} ms") if deployment.answered else "failed"
+
+    @display(description="upstream model")
+    def upstream(self, deployment: Deployment) -> str:
+        """The provider's name, or the variable that holds it."""
+        return deployment.upstream_model or f"${deployment.upstream_model_variable}"
+
+
+@admin.register(ProbeResult)
+class ProbeResultAdmin(ViewOnly):
+    """Every probe and what came of it."""
+
+    list_display = ("probed_at", "deployment", "succeeded", "latency_ms", "error")
+    list_select_related = ("deployment",)
+    list_filter = ("succeeded", "deployment")
+    show_full_result_count = False

@@ -1,0 +1,122 @@
+"""The admin's first page: the last 24 hours, what runs, and whether the providers answer.
+
+Sums ledger rows of a day; once there are roll-ups, they are what this should read.
+"""
+
+import datetime as dt
+from collections import Counter
+from typing import Any, Final
+
+from django.db.models import Count, F, Sum
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+
+from accounts.identifiers import uuid7_floor
+from accounts.models import User
+from billing.admin import state_of
+from billing.ledger_admin import STATUS_COLOURS, dollars
+from billing.models import GatewayProcess, LedgerEntry
+from gateway.admin import why_not, with_latest_probe
+from gateway.models import Deployment
+
+_DAY: Final = dt.timedelta(hours=24)
+_MOST_CODES: Final = 8
+_MOST_PROCESSES: Final = 20
+
+
+def fill_index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's hook: the context with what `templates/admin/index.html` shows."""
+    since = timezone.now() - _DAY
+    return context | {
+        "overview": _numbers(since) if request.user.has_perm("billing.view_ledgerentry") else None,
+        "processes": _processes() if request.user.has_perm("billing.view_gatewayprocess") else None,
+        "deployments": _deployments() if request.user.has_perm("gateway.view_deployment") else None,
+    }
+
+
+def _numbers(since: dt.datetime) -> dict[str, Any]:
+    rows = (
+        LedgerEntry.objects.filter(pk__gte=uuid7_floor(since))
+        .values("status", "error_code")
+        .order_by()
+        .annotate(
+            requests=Count("pk"),
+            tokens=Sum(F("prompt_tokens") + F("completion_tokens")),
+            cost=Sum("cost_micros"),
+        )
+    )
+    statuses: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for row in rows:
+        statuses[row["status"]] += row["requests"]
+        if row["error_code"]:
+            codes[row["error_code"]] += row["requests"]
+    ledger = reverse("admin:billing_ledgerentry_changelist")
+    return {
+        "requests": statuses.total(),
+        "tokens": sum(row["tokens"] for row in rows),
+        "cost": dollars(sum(row["cost"] for row in rows), places=2),
+        "new_users": User.objects.filter(pk__gte=uuid7_floor(since)).count(),
+        "statuses": {
+            "headers": ["Status", "Requests"],
+            "rows": [
+                [_label(status, STATUS_COLOURS[status]), _link(f"{ledger}?status={status}", count)]
+                for status, count in statuses.most_common()
+            ],
+        },
+        "errors": {
+            "headers": ["Code", "Requests"],
+            "rows": [[code, f"{count:,}"] for code, count in codes.most_common(_MOST_CODES)],
+        },
+    }
+
+
+def _processes() -> dict[str, Any]:
+    running = GatewayProcess.objects.filter(ended_at=None).order_by("-heartbeat_at")
+    return {
+        "headers": ["Process", "State", "Up for", "Last heartbeat"],
+        "rows": [
+            [
+                str(process),
+                _label(*state_of(process)),
+                timesince(process.started_at),
+                f"{timesince(process.heartbeat_at)} ago",
+            ]
+            for process in running[:_MOST_PROCESSES]
+        ],
+    }
+
+
+def _deployments() -> dict[str, Any]:
+    return {
+        "headers": ["Deployment", "State", "Latest probe"],
+        "rows": [
+            [
+                _link(reverse("admin:gateway_deployment_change", args=(row.pk,)), row.name),
+                _label(why_not(row) or "usable", "warning" if why_not(row) else "success"),
+                _probe(row),
+            ]
+            for row in with_latest_probe(Deployment.objects.filter(enabled=True))
+        ],
+    }
+
+
+def _probe(deployment: Any) -> str:
+    if deployment.answered is None:
+        return "–"
+    if not deployment.answered:
+        return _label("failed", "danger")
+    return f"{deployment.answered_ms:,} ms"
+
+
+def _label(text: str, variant: str) -> str:
+    return render_to_string("unfold/helpers/label.html", {"text": text, "variant": variant})
+
+
+def _link(url: str, text: object) -> str:
+    shown = f"{text:,}" if isinstance(text, int) else text
+    return format_html('<a class="underline" href="{}">{}</a>', url, shown)

@@ -1,0 +1,111 @@
+"""How the admin looks and where its menu leads: the UNFOLD setting.
+
+Settings import this, so nothing here may touch a model.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+_BRAND = {
+    "50": "#f0faf8",
+    "100": "#e3f2ef",
+    "200": "#bfe4dd",
+    "300": "#8fd0c6",
+    "400": "#4fd1bd",
+    "500": "#178a7e",
+    "600": "#0f6b62",
+    "700": "#0c5850",
+    "800": "#0a4741",
+    "900": "#083b36",
+    "950": "#04211d",
+}
+
+
+def _may_view(app: str, model: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(f"{app}.view_{model}")
+
+
+def _item(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": _may_view(app, model),
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Scalix staff",
+    "SITE_HEADER": "Scalix",
+    "SITE_SUBHEADER": "Staff",
+    "SITE_URL": "/",
+    "SITE_ICON": lambda _request: static("scalix/favicon.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("scalix/favicon.svg"),
+        },
+    ],
+    "SHOW_HISTORY": True,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {"primary": _BRAND},
+    "LOGIN": {"form": "scalix.staff_login.StaffLoginForm"},
+    "DASHBOARD_CALLBACK": "scalix.admin_dashboard.fill_index",
+    "COMMAND": {"search_callback": "scalix.admin_search.find"},
+    "SIDEBAR": {
+        "command_search": True,
+        "navigation": [
+            {
+                "items": [
+                    {
+                        "title": "Overview",
+                        "icon": "monitoring",
+                        "link": reverse_lazy("admin:index"),
+                    }
+                ],
+            },
+            {
+                "title": "People",
+                "separator": True,
+                "items": [
+                    _item("Users", "person", "accounts", "user"),
+                    _item("Tokens", "key", "accounts", "apitoken"),
+                    _item("Visitors", "directions_walk", "accounts", "visitor"),
+                ],
+            },
+            {
+                "title": "Billing",
+                "separator": True,
+                "items": [
+                    _item("Ledger", "receipt_long", "billing", "ledgerentry"),
+                    _item("Subscriptions", "card_membership", "billing", "subscription"),
+                    _item("Plans and limits", "tune", "billing", "plan"),
+                    _item("Prices", "sell", "billing", "price"),
+                ],
+            },
+            {
+                "title": "Catalogue",
+                "separator": True,
+                "items": [
+                    _item("Models", "neurology", "gateway", "publicmodel"),
+                    _item("Deployments", "dns", "gateway", "deployment"),
+                    _item("Probes", "vital_signs", "gateway", "proberesult"),
+                ],
+            },
+            {
+                "title": "Operation",
+                "separator": True,
+                "items": [
+                    _item("Gateway processes", "memory", "billing", "gatewayprocess"),
+                    _item("Staff groups", "shield_person", "auth", "group"),
+                ],
+            },
+        ],
+    },
+}
