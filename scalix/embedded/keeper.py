@@ -17,14 +17,15 @@ STEADY_SECONDS = 60.0
 """A part that ran this long had recovered: its next death is a first one again."""
 DEATHS_BEFORE_READY = 3
 """A part that dies this often before it was ever ready stops the start: it's misconfigured."""
-_ALARMING_DEATHS = 5
+_ALARMING_DEATHS = 4
 _STILL_WAITING_SECONDS = 20.0
 _PROBE_SECONDS = 0.05
 
 
 def restart_delay(deaths: int) -> float:
     """Seconds to wait after that many deaths in a row: doubling from a quarter to thirty."""
-    return min(FIRST_DELAY_SECONDS * 2.0 ** (deaths - 1), LONGEST_DELAY_SECONDS)
+    doublings = min(deaths - 1, 10)  # far past the longest delay, and a power that a float holds
+    return min(FIRST_DELAY_SECONDS * 2.0**doublings, LONGEST_DELAY_SECONDS)
 
 
 def ending(status: int) -> str:
