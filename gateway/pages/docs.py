@@ -1,0 +1,29 @@
+"""Documentation: the quickstart and the reference of error codes."""
+
+from django.http import HttpRequest, HttpResponse
+
+from billing.models import Tier
+from gateway import runtime
+from gateway.pages import code_samples, conversation
+from gateway.pages.error_reference import GROUPS
+from gateway.pages.visit import render_page
+
+
+async def quickstart(request: HttpRequest) -> HttpResponse:
+    """From nothing to an answer in curl, Python and JavaScript; limits and their resets."""
+    gateway = runtime.current()
+    context = {
+        "base_url": code_samples.base_url(request),
+        "model": conversation.MODEL,
+        "exports": code_samples.exports(request),
+        "curl": code_samples.chat_call(request, conversation.MODEL, "Hello"),
+        "free_curl": code_samples.free_call(request, conversation.MODEL, "Hello"),
+        "plans": [gateway.plans.limits_of(tier.value) for tier in Tier],
+        "models": gateway.catalogue.usable(),
+    }
+    return await render_page(request, "docs/quickstart.html", context)
+
+
+async def error_codes(request: HttpRequest) -> HttpResponse:
+    """One anchor for each code, which errors point to."""
+    return await render_page(request, "docs/errors.html", {"groups": GROUPS})

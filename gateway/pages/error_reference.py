@@ -1,0 +1,257 @@
+"""Every error code that the API answers with: when it comes, and what to do.
+
+An error's `metadata.docs_url` leads to its code's anchor on the page that this fills.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry:
+    """One code; `retry` says whether the same request may succeed later by itself."""
+
+    code: str
+    status: int
+    meaning: str
+    remedy: str
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Codes that a reader looks for together."""
+
+    title: str
+    entries: tuple[ErrorEntry, ...]
+
+
+GROUPS: Final = (
+    ErrorGroup(
+        "Limits",
+        (
+            ErrorEntry(
+                "insufficient_quota",
+                429,
+                "An hour’s or a day’s limit is used up. The message and metadata name the limit, "
+                "what is used of it, and when it resets.",
+                "Wait for the reset, or move to a larger plan. A refused request costs nothing. "
+                "x-should-retry: false keeps the SDKs from trying again by themselves.",
+            ),
+            ErrorEntry(
+                "rate_limit_exceeded",
+                429,
+                "As many of your requests as the plan allows are running at this moment.",
+                "Wait for one to end. SDKs retry this by themselves.",
+                retry=True,
+            ),
+        ),
+    ),
+    ErrorGroup(
+        "Tokens and accounts",
+        (
+            ErrorEntry(
+                "invalid_api_key",
+                401,
+                "No token was sent, or one that does not exist.",
+                "Send it as Authorization: Bearer, whole and without quotes. A lost token can’t "
+                "be shown again: create a new one.",
+            ),
+            ErrorEntry(
+                "token_revoked",
+                401,
+                "The token was revoked on the tokens page.",
+                "Use another one, or create one.",
+            ),
+            ErrorEntry(
+                "token_expired",
+                401,
+                "The token’s expiry date has passed.",
+                "Create a new one.",
+            ),
+            ErrorEntry(
+                "account_suspended",
+                403,
+                "The account that the token belongs to is switched off.",
+                "Write to whoever runs this Scalix.",
+            ),
+        ),
+    ),
+    ErrorGroup(
+        "Models",
+        (
+            ErrorEntry(
+                "model_not_found",
+                404,
+                "There is no model of that name, or no provider is configured for it here.",
+                "GET /v1/models lists yours; metadata.did_you_mean has the nearest names.",
+            ),
+            ErrorEntry(
+                "model_not_in_plan",
+                403,
+                "The model exists, and needs a larger plan.",
+                "metadata.available_models lists those that you may use.",
+            ),
+        ),
+    ),
+    ErrorGroup(
+        "The request itself",
+        (
+            ErrorEntry(
+                "invalid_request",
+                400,
+                "A field is missing or has the wrong type or value; param names it. Or the "
+                "provider found the request wrong.",
+                "Correct the field. The message says what was expected.",
+            ),
+            ErrorEntry(
+                "invalid_json",
+                400,
+                "The body is not valid JSON.",
+                "Check quoting and encoding: it has to be UTF-8.",
+            ),
+            ErrorEntry(
+                "unsupported_parameter",
+                400,
+                "No provider of this model knows the parameter.",
+                "Leave it out, or choose another model.",
+            ),
+            ErrorEntry(
+                "unsupported_image_url",
+                400,
+                "The provider can’t fetch images by address.",
+                "Send the image in the request, as a data: URL.",
+            ),
+            ErrorEntry(
+                "prompt_too_long",
+                400,
+                "The prompt has more characters than the plan takes.",
+                "Shorten it; metadata.max is the limit.",
+            ),
+            ErrorEntry(
+                "context_length_exceeded",
+                400,
+                "The prompt does not fit the context window of the model on your plan.",
+                "Shorten it, or choose a model with a larger window.",
+            ),
+            ErrorEntry(
+                "request_too_large",
+                413,
+                "The body is larger than the API reads.",
+                "Send less, for example smaller images.",
+            ),
+            ErrorEntry(
+                "not_found",
+                404,
+                "There is no such path. Usually the base URL lacks /v1, or has it twice.",
+                "metadata.base_url is the right one.",
+            ),
+            ErrorEntry(
+                "method_not_allowed",
+                405,
+                "The path exists, and does not take this method.",
+                "metadata.allowed lists those that it takes.",
+            ),
+        ),
+    ),
+    ErrorGroup(
+        "Providers and us",
+        (
+            ErrorEntry(
+                "server_is_overloaded",
+                503,
+                "Every provider of the model was tried and none answered; or Scalix can’t reach "
+                "its own counters and so can’t admit anybody. Nothing was charged.",
+                "Try again shortly: Retry-After says when.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "stream_cut",
+                502,
+                "The provider stopped in the middle of a streamed answer. It arrives as an error "
+                "event in the stream. Nothing was charged.",
+                "Send the request again.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "deadline_exceeded",
+                504,
+                "The answer took longer than a request may take. Nothing was charged.",
+                "Ask for less at once, or stream.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_error",
+                502,
+                "A provider failed in a way that it did not explain. Nothing was charged.",
+                "Try again.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "internal_error",
+                500,
+                "Something of ours broke. Nothing was charged.",
+                "Try again; if it stays, write to us with the request id.",
+                retry=True,
+            ),
+        ),
+    ),
+    ErrorGroup(
+        "Causes in metadata.attempts",
+        (
+            ErrorEntry(
+                "provider_rate_limited",
+                503,
+                "The provider limits our calls just now.",
+                "Scalix goes on to the next provider by itself.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_timeout",
+                503,
+                "The provider did not begin to answer in time.",
+                "Scalix goes on to the next provider by itself.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_unreachable",
+                503,
+                "No connection to the provider, or one that broke.",
+                "Scalix goes on to the next provider by itself.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_unavailable",
+                503,
+                "The provider answered with a failure of its own.",
+                "Scalix goes on to the next provider by itself.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_bad_response",
+                503,
+                "The provider’s answer made no sense.",
+                "Scalix goes on to the next provider by itself.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "provider_refused_key",
+                503,
+                "The provider refused the credential that this Scalix is set up with.",
+                "Whoever runs this Scalix has to correct it.",
+            ),
+            ErrorEntry(
+                "provider_lacks_model",
+                503,
+                "The provider has no model of the name that this Scalix is set up with.",
+                "Whoever runs this Scalix has to correct it.",
+            ),
+            ErrorEntry(
+                "provider_misconfigured",
+                503,
+                "The deployment’s settings don’t fit together.",
+                "Whoever runs this Scalix has to correct it.",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,28 @@
+"""The pages' addresses."""
+
+from django.urls import path
+from django.views.generic import RedirectView, TemplateView
+
+from gateway.pages.dashboard import dashboard, dismiss, live
+from gateway.pages.docs import error_codes, quickstart
+from gateway.pages.landing import landing
+from gateway.pages.tokens import revoke, tokens
+from gateway.pages.try_it import try_it
+
+urlpatterns = [
+    path("", landing, name="landing"),
+    path("try/", try_it, name="try"),
+    path("pricing/", RedirectView.as_view(url="/#plans"), name="pricing"),
+    path("dashboard/", dashboard, name="dashboard"),
+    path("dashboard/live/", live, name="dashboard_live"),
+    path("dashboard/dismiss/", dismiss, name="dashboard_dismiss"),
+    path("tokens/", tokens, name="tokens"),
+    path("tokens/<uuid:token_id>/revoke/", revoke, name="token_revoke"),
+    path("docs/", quickstart, name="docs"),
+    path("docs/errors/", error_codes, name="error_codes"),
+    path(
+        "robots.txt",
+        TemplateView.as_view(template_name="robots.txt", content_type="text/plain"),
+        name="robots",
+    ),
+]
