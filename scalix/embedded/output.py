@@ -90,7 +90,7 @@ class PartLog:
 
     def last_lines(self) -> str:
         """The end of the output, for a message about why the process ended."""
-        return "\n".join(self._last)
+        return "\n".join(line for line in self._last if line.strip())
 
     def _take(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip("\r")
