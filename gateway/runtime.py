@@ -13,9 +13,10 @@ from accounts.identifiers import uuid7
 from accounts.identity import TokenUses
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.debts import QuotaDebts
-from billing.metering.ledger import LedgerSums, LedgerWriter
+from billing.metering.ledger import LedgerWriter
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota
+from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
 from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue

@@ -57,8 +57,9 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 from accounts.identifiers import uuid7  # noqa: E402
 from accounts.models import ApiToken, User  # noqa: E402
 from accounts.postgres import ReadPool  # noqa: E402
-from billing.metering.ledger import LedgerSums, LedgerWriter  # noqa: E402
+from billing.metering.ledger import LedgerWriter  # noqa: E402
 from billing.metering.quota import Quota  # noqa: E402
+from billing.metering.sums import LedgerSums  # noqa: E402
 from billing.models import Subscription, Tier  # noqa: E402
 from gateway import runtime  # noqa: E402
 from gateway.runtime import Gateway  # noqa: E402

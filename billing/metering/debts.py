@@ -51,14 +51,14 @@ class QuotaDebts:
             async with asyncio.timeout(patience):
                 await self._debts.join()
         except TimeoutError:
-            logger.error("stopping with %d settlements owed to the counters", self._debts.qsize())
+            logger.warning("stopping with %d settlements owed to the counters", self._debts.qsize())
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _pay(self) -> None:
         while True:
             debt = await self._debts.get()
-            while not await self._paid(debt):
+            while not await self._paid(debt):  # noqa: ASYNC110  (the store tells nobody of its return)
                 await asyncio.sleep(_RETRY_SECONDS)
             self._debts.task_done()
 

@@ -135,7 +135,7 @@ class Quota:
     async def ping(self) -> None:
         """Raises QuotaUnavailable unless the store answers."""
         try:
-            await cast("Awaitable[bool]", self._redis.ping())
+            await self._redis.ping()
         except (RedisError, OSError) as error:
             raise QuotaUnavailable(str(error)) from error
 

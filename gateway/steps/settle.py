@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from billing.metering.debts import QuotaDebts
-from billing.metering.ledger import Ending, LedgerUnavailable, LedgerWriter
+from billing.metering.ledger import Ended, Ending, LedgerUnavailable, LedgerWriter
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.usage import Usage
@@ -53,34 +53,40 @@ class Settlement:
         return await asyncio.shield(task)
 
     async def _settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
-        unreachable: LedgerUnavailable | None = None
         try:
-            await self._ledger.end(self._ending(reservation, outcome), patience=_PATIENCE_SECONDS)
+            ended = await self._ledger.end(
+                self._ending(reservation, outcome), patience=_PATIENCE_SECONDS
+            )
         except LedgerUnavailable as error:
-            unreachable = error
             if outcome.status == "settled" and not reservation.request.stream:
                 # Nobody has seen the answer, and nobody will: the row must not be charged.
                 outcome = replace(outcome, status="failed", charged=False)
                 outcome = replace(outcome, error_code="ledger_unavailable")
-                self._ledger.owe(self._ending(reservation, outcome))
-        usage = await self._tell_the_counters(reservation, outcome)
-        if unreachable is not None:
-            raise StoreUnavailable("The ledger went away while this was answered.") from unreachable
-        return usage
+            # The counters hear of it once the ledger has it, as the ledger has it.
+            self._ledger.owe(
+                self._ending(reservation, outcome), lambda ended: self._owe(reservation, ended)
+            )
+            raise StoreUnavailable("The ledger went away while this was answered.") from error
+        return await self._tell_the_counters(reservation, ended)
 
-    async def _tell_the_counters(self, reservation: Reservation, outcome: Outcome) -> Usage:
-        account_id, request_id = reservation.caller.account_id, reservation.request_id
-        charged, tokens = outcome.charged, outcome.tokens.total if outcome.charged else 0
+    async def _tell_the_counters(self, reservation: Reservation, ended: Ended) -> Usage:
         try:
             counters = await self._quota.settle(
-                account_id, request_id, charged=charged, tokens=tokens
+                reservation.caller.account_id,
+                reservation.request_id,
+                charged=ended.charged,
+                tokens=ended.tokens,
             )
         except QuotaUnavailable:
-            self._debts.owe(account_id, request_id, charged=charged, tokens=tokens)
+            self._owe(reservation, ended)
             counters = None
         return reservation.usage if counters is None else replace(
             reservation.usage, counters=counters
         )  # fmt: skip
+
+    def _owe(self, reservation: Reservation, ended: Ended) -> None:
+        account_id, request_id = reservation.caller.account_id, reservation.request_id
+        self._debts.owe(account_id, request_id, charged=ended.charged, tokens=ended.tokens)
 
     def _ending(self, reservation: Reservation, outcome: Outcome) -> Ending:
         tokens: TokenUsage = outcome.tokens

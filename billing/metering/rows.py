@@ -1,0 +1,135 @@
+"""The ledger's rows as they are written, and the statements that write them, many rows at once.
+
+Rows travel as JSON arrays: encoding one costs the process a few microseconds, and Postgres the
+rest.  Every statement may be repeated: a row that exists or has ended is left as it is.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A row as it is first written: somebody was admitted, and this is reserved for them."""
+
+    id: uuid.UUID
+    account_id: uuid.UUID
+    token_id: uuid.UUID | None
+    tier: str
+    model: str
+    streamed: bool
+    reserved_tokens: int
+    admitted_at: dt.datetime
+    deadline_at: dt.datetime
+    process_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a row ends.  Tokens are what was produced; `charged` says whether they count."""
+
+    id: uuid.UUID
+    status: str
+    charged: bool
+    ended_at: dt.datetime
+    deployment: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+    cost_micros: int = 0
+    price_micros: int = 0
+    attempts: tuple[dict[str, Any], ...] = ()
+    error_code: str = ""
+    first_token_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a row has ended in fact, which may be how somebody else ended it before."""
+
+    status: str
+    charged: bool
+    tokens: int  # that count: none unless charged
+
+
+_INTENT_COLUMNS: Final = {
+    "id": "uuid",
+    "account_id": "uuid",
+    "token_id": "uuid",
+    "tier": "text",
+    "model": "text",
+    "streamed": "boolean",
+    "reserved_tokens": "integer",
+    "admitted_at": "timestamptz",
+    "deadline_at": "timestamptz",
+    "process_id": "uuid",
+}
+_ENDING_COLUMNS: Final = {
+    "id": "uuid",
+    "status": "text",
+    "charged": "boolean",
+    "ended_at": "timestamptz",
+    "deployment": "text",
+    "prompt_tokens": "integer",
+    "completion_tokens": "integer",
+    "cached_tokens": "integer",
+    "estimated": "boolean",
+    "cost_micros": "bigint",
+    "price_micros": "bigint",
+    "attempts": "jsonb",
+    "error_code": "text",
+    "first_token_at": "timestamptz",
+}
+
+
+def _records(columns: dict[str, str], name: str) -> str:
+    types = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    return f"json_to_recordset(%({name}s)s::json) AS {name} ({types})"
+
+
+def _insert(status: str, *, charged: bool, ended_at: str, error_code: str) -> str:
+    columns = ", ".join(_INTENT_COLUMNS)
+    return f"""
+        INSERT INTO billing_ledgerentry ({columns}, status, charged, ended_at, error_code,
+               deployment, prompt_tokens, completion_tokens, cached_tokens, estimated, cost_micros,
+               price_micros, attempts)
+        SELECT {columns}, '{status}', {charged}, {ended_at}, '{error_code}',
+               '', 0, 0, 0, false, 0, 0, '[]'
+          FROM {_records(_INTENT_COLUMNS, "intent")}
+    """  # noqa: S608  (names and values of this module only)
+
+
+_CHANGES: Final = ", ".join(f"{name} = ending.{name}" for name in _ENDING_COLUMNS if name != "id")
+
+# Takes `intents` and `endings`, and the range of the endings' ids, which lets Postgres leave out
+# the months that none of them is in.  Gives the ids of the rows that were ended by it.
+COMMIT: Final = f"""
+    WITH opened AS (
+        {_insert("reserved", charged=True, ended_at="NULL", error_code="")}
+        ON CONFLICT (id) DO NOTHING
+    )
+    UPDATE billing_ledgerentry entry SET {_CHANGES}
+      FROM {_records(_ENDING_COLUMNS, "ending")}
+     WHERE entry.id = ending.id AND entry.status = 'reserved'
+       AND entry.id BETWEEN %(first)s::uuid AND %(last)s::uuid
+    RETURNING entry.id
+"""  # noqa: S608  (the same)
+
+# Takes `intents` whose commit went unanswered and whose requests never ran.  It inserts the ones
+# that are not there, so that a commit still under way in Postgres finds its row taken, and ended.
+VOID: Final = f"""
+    {_insert("failed", charged=False, ended_at="now()", error_code="ledger_unavailable")}
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status, charged = excluded.charged,
+       ended_at = excluded.ended_at, error_code = excluded.error_code
+     WHERE billing_ledgerentry.status = 'reserved'
+"""
+
+# Takes `ids`; gives id, status, charged, tokens.
+HOW_ENDED: Final = """
+    SELECT id, status, charged,
+           CASE WHEN charged THEN prompt_tokens + completion_tokens ELSE 0 END
+      FROM billing_ledgerentry WHERE id = ANY(%(ids)s)
+"""

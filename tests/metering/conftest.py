@@ -1,0 +1,126 @@
+"""Rows, requests and limits, with what a test doesn't care about filled in."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from accounts.identifiers import uuid7
+from accounts.postgres import ReadPool, connect
+from billing.metering.quota import QuotaRequest
+from billing.metering.rows import Ending, Intent
+from billing.plans import Limits
+
+FREE = Limits("free", 10, 50, 10_000, 2, 32_768, 10_000, 1_024)
+UNLIMITED = Limits("pro", None, None, None, 1_000, None, None, None)
+
+
+def a_request(account_id: uuid.UUID, limits: Limits = FREE, **values: Any) -> QuotaRequest:
+    """A request for 10 + 10 tokens, to be booked."""
+    return QuotaRequest(
+        **{
+            "request_id": uuid7(),
+            "account_id": account_id,
+            "limits": limits,
+            "prompt_tokens": 10,
+            "output_tokens": 10,
+            "least_output_tokens": 1,
+            "deadline_ms": 4_102_444_800_000,
+            **values,
+        }
+    )
+
+
+def an_intent(**values: Any) -> Intent:
+    """An admitted request's row, of 20 reserved tokens."""
+    now = dt.datetime.now(dt.UTC)
+    return Intent(
+        **{
+            "id": uuid7(),
+            "account_id": uuid7(),
+            "token_id": None,
+            "tier": "free",
+            "model": "scalix-free",
+            "streamed": False,
+            "reserved_tokens": 20,
+            "admitted_at": now,
+            "deadline_at": now + dt.timedelta(minutes=5),
+            "process_id": uuid7(),
+            **values,
+        }
+    )
+
+
+def settled(request_id: uuid.UUID, **values: Any) -> Ending:
+    """The ending of an answered request, 7 + 5 tokens."""
+    return Ending(
+        **{
+            "id": request_id,
+            "status": "settled",
+            "charged": True,
+            "ended_at": dt.datetime.now(dt.UTC),
+            "prompt_tokens": 7,
+            "completion_tokens": 5,
+            **values,
+        }
+    )
+
+
+def failed(request_id: uuid.UUID, **values: Any) -> Ending:
+    """The ending of a request that delivered nothing."""
+    return Ending(request_id, "failed", charged=False, ended_at=dt.datetime.now(dt.UTC), **values)
+
+
+class LedgerView:
+    """What is committed."""
+
+    def __init__(self, reads: ReadPool) -> None:
+        self._reads = reads
+
+    async def status(self, request_id: uuid.UUID) -> str | None:
+        """A row's status; None if there is no such row."""
+        rows = await self._reads.fetch(
+            "SELECT status FROM billing_ledgerentry WHERE id = %s", (request_id,)
+        )
+        return rows[0][0] if rows else None
+
+    async def statuses(self) -> dict[uuid.UUID, str]:
+        """Every row's."""
+        return dict(await self._reads.fetch("SELECT id, status FROM billing_ledgerentry"))
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Returns when the condition holds; TimeoutError when that takes too long."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  (the database tells nobody)
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def writes_held_up(reads: ReadPool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """No ledger row can be written inside, though all can be read: another one holds a lock.
+
+    Gives a function that returns once somebody waits for that lock.
+    """
+
+    async def somebody_waits() -> bool:
+        return bool(
+            await reads.fetch(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"
+            )
+        )
+
+    connection = await connect(5)
+    async with connection, connection.transaction():
+        await connection.execute("LOCK TABLE billing_ledgerentry IN SHARE MODE")
+        yield lambda: until(somebody_waits)
+
+
+@pytest.fixture
+def committed(reads: ReadPool) -> LedgerView:
+    """What another connection sees of the ledger."""
+    return LedgerView(reads)
