@@ -1,7 +1,6 @@
-"""Each SDK version, a server that it talks to, and accounts nobody has used yet."""
+"""Each SDK version, the running product, and accounts nobody has used yet."""
 
 import datetime as dt
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.product import Product
 from tests.conformance.sdk import Sdk
 from tests.conformance.venvs import sdk_python
-from tests.upstream.double import UpstreamDouble
+from tests.gateway_server import GatewayServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +18,13 @@ class Client:
     """One user with one SDK version."""
 
     sdk: Sdk
-    product: Product
+    server: GatewayServer
     token: str
 
     @property
     def base_url(self) -> str:
         """The one that the documentation names."""
-        return self.product.base_url
+        return f"{self.server.base_url}/v1"
 
     def do(self, action: str, **order: Any) -> dict[str, Any]:
         """One action of `sdk_child` with this user's token and the right address."""
@@ -44,32 +42,11 @@ def sdk(request: pytest.FixtureRequest) -> Iterator[Sdk]:
     sdk.close()
 
 
-@pytest.fixture(scope="package")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The running product, with a double behind it."""
-    with (
-        UpstreamDouble() as double,
-        Product(tmp_path_factory.mktemp("product"), upstream=double.base_url) as product,
-    ):
-        yield product
-
-
-@pytest.fixture(scope="package")
-def tokens(product: Product) -> Iterator[str]:
-    """Tokens of free users, each of another one."""
-    return (
-        token
-        for batch in itertools.count()
-        for token in product.issue_tokens(
-            [f"sdk-{batch}-{n}@example.com" for n in range(4)], "free"
-        )
-    )
-
-
 @pytest.fixture
-def new_client(sdk: Sdk, product: Product, tokens: Iterator[str]) -> NewClient:
-    """Makes clients, each of a new user."""
-    return lambda: Client(sdk, product, next(tokens))
+def new_client(sdk: Sdk, gateway_server: GatewayServer) -> NewClient:
+    """Makes clients, each of a new user on the free plan."""
+    gateway_server.upstream.reset()
+    return lambda: Client(sdk, gateway_server, gateway_server.issue_token("free"))
 
 
 @pytest.fixture

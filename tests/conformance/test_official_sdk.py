@@ -120,7 +120,7 @@ def test_leaving_a_stream_leaves_the_account_usable(client: Client) -> None:
 
     # Twice: as many as a free account may have open at once.
     assert [client.do("leave", request=request)["heard"] for _ in range(2)] == [" quick"] * 2
-    client.product.wait_until(
+    client.server.product.wait_until(
         lambda: "completion" in client.do("complete", request=asking()),
         "the slots of the streams that were left are free again",
     )

@@ -1,56 +1,44 @@
-"""A whole product of this folder's own, with two web processes, to be treated badly."""
+"""The session's running product, to be treated badly, and accounts nobody has used yet."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from bench.ledger import Ledger
 from bench.product import Product
 from tests.faults.cases import Member
+from tests.gateway_server import GatewayServer
 from tests.upstream.double import UpstreamDouble
 
 Join = Callable[[str, int], list[Member]]
 
-WEB_PROCESSES = 2
 
-
-@pytest.fixture(scope="package")
-def running_double() -> Iterator[UpstreamDouble]:
-    with UpstreamDouble() as double:
-        yield double
+@pytest.fixture
+def double(gateway_server: GatewayServer) -> UpstreamDouble:
+    gateway_server.upstream.reset()
+    return gateway_server.upstream
 
 
 @pytest.fixture
-def double(running_double: UpstreamDouble) -> UpstreamDouble:
-    running_double.reset()
-    return running_double
+def product(gateway_server: GatewayServer) -> Product:
+    return gateway_server.product
 
 
-@pytest.fixture(scope="package")
-def product(
-    running_double: UpstreamDouble, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
-    var: Path = tmp_path_factory.mktemp("product")
-    with Product(var, upstream=running_double.base_url, web_processes=WEB_PROCESSES) as product:
-        yield product
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture
 def ledger(product: Product) -> Ledger:
     return Ledger(product.dsn)
 
 
-@pytest.fixture(scope="package")
-def join(product: Product) -> Join:
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def join(gateway_server: GatewayServer) -> Join:
     """New members: of a tier, so many."""
-    numbers = itertools.count()
 
     def make(tier: str, count: int) -> list[Member]:
-        emails = [f"{tier}-{next(numbers)}@example.com" for _ in range(count)]
-        return [
-            Member(*pair) for pair in zip(emails, product.issue_tokens(emails, tier), strict=True)
-        ]
+        emails = [f"load-{next(_numbers)}@example.com" for _ in range(count)]
+        return [Member(email, gateway_server.issue_token(tier, email)) for email in emails]
 
     return make

@@ -10,8 +10,9 @@ from bench.ledger import Ledger
 from bench.product import Product
 from tests.faults.agreement import compare
 from tests.faults.cases import Case, Load, mixed_cases
-from tests.faults.conftest import WEB_PROCESSES, Join
+from tests.faults.conftest import Join
 from tests.faults.counters import open_at_once, used_tokens
+from tests.gateway_server import WEB_PROCESSES
 from tests.upstream.double import UpstreamDouble
 
 REQUESTS = 2000

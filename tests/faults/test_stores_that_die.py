@@ -15,7 +15,8 @@ from tests.faults.counters import open_at_once, used_tokens
 from tests.upstream.double import UpstreamDouble
 
 AT_ONCE = 32
-ACCOUNTS = 2
+# One request at a time each: what is refused is refused for the store alone.
+ACCOUNTS = AT_ONCE
 PRO_CONCURRENCY = 20
 # Requests that are answered before the store dies, and again after it came back.
 BEFORE = 200
