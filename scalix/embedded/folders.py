@@ -1,6 +1,7 @@
 """Make the folders that the embedded parts trust."""
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise EmbeddedError(f"{folder} isn't this user's own folder. Remove it and start again.")
+        raise EmbeddedError(
+            f"{folder} belongs to {_user_name(found.st_uid)} or is a link, and this is {_user_name(os.geteuid())}."
+            " Start Scalix as its owner, or remove it."
+        )
     if found.st_mode & 0o077:
         folder.chmod(0o700)
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # containers run as numbers that no file names
+        return f"user {number}"

@@ -174,7 +174,7 @@ class _Cluster:
     def _check(self, data: Path) -> None:
         if self.account.home is not None and not data.is_symlink():
             raise EmbeddedError(
-                f"The database in {data} was made by another user ({data.owner()})."
+                f"The database in {data} was made by another user."
                 " Start Scalix as that user, or set DATABASE_URL to a Postgres of your own."
             )
         found = (data / "PG_VERSION").read_text().strip()

@@ -31,7 +31,7 @@ def test_a_link_that_somebody_put_there_first_is_refused(tmp_path: Path) -> None
     (tmp_path / "theirs").mkdir()
     link = tmp_path / "sockets"
     link.symlink_to(tmp_path / "theirs")
-    with pytest.raises(EmbeddedError, match="Remove it"):
+    with pytest.raises(EmbeddedError, match="or remove it"):
         make_private(link)
 
 
@@ -40,7 +40,7 @@ def test_somebody_elses_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "sockets"
     folder.mkdir(mode=0o700)
     os.chown(folder, 65534, 65534)
-    with pytest.raises(EmbeddedError, match="Remove it"):
+    with pytest.raises(EmbeddedError, match="or remove it"):
         make_private(folder)
 
 
