@@ -30,9 +30,9 @@ def exports(request: HttpRequest, token: str = "") -> str:
 
 
 def _curl(url: str, model: str, prompt: str, *headers: str) -> str:
-    body = json.dumps(
-        {"model": model, "messages": [{"role": "user", "content": prompt}]}, ensure_ascii=False
-    )
+    quoted = json.dumps(prompt, ensure_ascii=False)
+    message = f'{{"role": "user",\n      "content": {quoted}}}'
+    body = f'{{"model": "{model}",\n    "messages": [{message}]}}'
     lines = [f"curl {url}", *(f"-H {header}" for header in headers)]
     lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(body)}"]
     return " \\\n  ".join(lines)

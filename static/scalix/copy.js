@@ -20,6 +20,6 @@ export function addCopyButtons(root) {
       setTimeout(() => (button.textContent = "Copy"), 2000);
     });
     snippet.classList.add("copies");
-    snippet.append(button);
+    snippet.querySelector(".caption").append(button);
   }
 }
