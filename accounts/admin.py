@@ -47,7 +47,9 @@ def back_to(page: str, object_id: object) -> HttpResponse:
 
 
 class NewUserForm(UserCreationForm):
-    """A user to be: an e-mail address, and a password or none."""
+    """A user to be."""
+
+    usable_password = None  # Django's switch for accounts that come by other ways than a password
 
     class Meta:
         model = User
@@ -97,7 +99,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
     actions_detail = ("suspend", "reinstate")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

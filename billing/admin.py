@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import display
 
@@ -91,10 +92,10 @@ class AccountAdmin(UserAdmin):
     list_display = ("email", "plan", "standing", "is_staff", "date_joined")
     list_filter = (PlanFilter, "is_active", "is_staff")
     list_select_related = ("subscription",)
-    readonly_fields = (*UserAdmin.readonly_fields, "usage")
+    readonly_fields = (*UserAdmin.readonly_fields, "usage", "more")
     fieldsets = (
         UserAdmin.fieldsets[0],
-        ("Used of the plan", {"fields": ("usage",)}),
+        ("Used of the plan", {"fields": ("usage", "more")}),
         *UserAdmin.fieldsets[1:],
     )
     inlines = (SubscriptionInline,)
@@ -118,11 +119,19 @@ class AccountAdmin(UserAdmin):
             return "The counters are away just now."
         return format_html_join("", "<div>{}</div>", ((_sentence(state),) for state in states))
 
+    @display(description="see")
+    def more(self, user: User) -> str:
+        """Where the account's requests and tokens are listed."""
+        rows = reverse("admin:billing_ledgerentry_changelist", query={"q": str(user.pk)})
+        tokens = reverse("admin:accounts_apitoken_changelist", query={"q": user.email})
+        link = '<a class="underline" href="{}">{}</a>'
+        return format_html(f"{link}, {link}", rows, "requests", tokens, "tokens")
+
 
 def _sentence(state: LimitState) -> str:
-    most = "no limit" if state.max is None else f"of {state.max:,}"
-    until = f", resets {state.resets_at:%H:%M} UTC" if state.resets_at else ""
-    return f"{state.used:,} {most}: {_LIMIT_TITLES[state.name]}{until}"
+    most = "" if state.max is None else f" of {state.max:,}"
+    until = f", resets {state.resets_at:%H:%M} UTC" if state.max and state.resets_at else ""
+    return f"{state.used:,}{most} {_LIMIT_TITLES[state.name]}{until}"
 
 
 @admin.register(Subscription)
@@ -166,13 +175,10 @@ class PlanAdmin(ModelAdmin):
         "prompt_characters",
         "default_max_tokens",
     )
+    sortable_by = ()
+    fields = list_display
     readonly_fields = ("tier",)
     empty_value_display = "no limit"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
-        """The tightest first."""
-        plans: QuerySet[Plan] = super().get_queryset(request)
-        return plans.order_by(F("tokens_per_day").asc(nulls_last=True))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never: the code knows three tiers."""

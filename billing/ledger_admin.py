@@ -68,7 +68,7 @@ class LedgerEntryAdmin(ViewOnly):
 
     list_display = (
         "request_id",
-        "admitted_at",
+        "came",
         "account",
         "status_label",
         "model",
@@ -77,6 +77,7 @@ class LedgerEntryAdmin(ViewOnly):
         "latency",
     )
     list_filter = ("status", DayFilter, "tier")
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ("id",)  # only to show the box: get_search_results says what it finds
     search_help_text = "Request id (req_…), the account's e-mail address, or its id"
     sortable_by = ()
@@ -137,6 +138,11 @@ class LedgerEntryAdmin(ViewOnly):
     def request_id(self, entry: LedgerEntry) -> str:
         """As its caller knows it."""
         return entry.request_id
+
+    @display(description="came (UTC)")
+    def came(self, entry: LedgerEntry) -> str:
+        """When it was admitted."""
+        return f"{entry.admitted_at:%d %b %H:%M:%S}"
 
     @display(description="account")
     def account(self, entry: LedgerEntry) -> str:

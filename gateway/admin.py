@@ -36,7 +36,7 @@ def with_latest_probe(deployments: QuerySet[Deployment]) -> QuerySet[Deployment]
 class _Placements(TabularInline):
     model = Placement
     extra = 0
-    show_change_link = False
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
         rows: QuerySet[Placement] = super().get_queryset(request)
@@ -82,9 +82,11 @@ class PublicModelAdmin(ModelAdmin):
         if not model.enabled:
             return None, "switched off"
         reasons = [why_not(deployment) for deployment in model.deployments.all()]
-        if not reasons:
-            return None, "no deployment"
-        return (_USABLE, _USABLE) if "" in reasons else (None, min(reasons))
+        if "" in reasons:
+            return _USABLE, _USABLE
+        if len(reasons) == 1:
+            return None, reasons[0]
+        return None, f"none of {len(reasons)} deployments" if reasons else "no deployment"
 
 
 @admin.register(Deployment)

@@ -55,7 +55,6 @@ def _numbers(since: dt.datetime) -> dict[str, Any]:
         statuses[row["status"]] += row["requests"]
         if row["error_code"]:
             codes[row["error_code"]] += row["requests"]
-    ledger = reverse("admin:billing_ledgerentry_changelist")
     return {
         "requests": statuses.total(),
         "tokens": sum(row["tokens"] for row in rows),
@@ -64,7 +63,7 @@ def _numbers(since: dt.datetime) -> dict[str, Any]:
         "statuses": {
             "headers": ["Status", "Requests"],
             "rows": [
-                [_label(status, STATUS_COLOURS[status]), _link(f"{ledger}?status={status}", count)]
+                [_label(status, STATUS_COLOURS[status]), _link(_rows_of(status), count)]
                 for status, count in statuses.most_common()
             ],
         },
@@ -73,6 +72,10 @@ def _numbers(since: dt.datetime) -> dict[str, Any]:
             "rows": [[code, f"{count:,}"] for code, count in codes.most_common(_MOST_CODES)],
         },
     }
+
+
+def _rows_of(status: str) -> str:
+    return reverse("admin:billing_ledgerentry_changelist", query={"status__exact": status})
 
 
 def _processes() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from environs import Env
 
+from scalix.admin_site import UNFOLD  # noqa: F401 (a setting, by being in this module)
 from scalix.embedded.paths import EmbeddedPaths
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -110,7 +111,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [  # of the pages and the admin; /v1 and /api/v1 have their own: scalix/asgi.py
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "scalix.content_security.ContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -132,6 +133,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "gateway.pages.context.plan",
             ],
         },
     }
@@ -188,6 +190,7 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = "scalix.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
@@ -216,6 +219,19 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "signup": "accounts.forms.SignUpForm",
+    "login": "accounts.forms.LogInForm",
+    "reset_password": "accounts.forms.PasswordResetForm",
+    "reset_password_from_key": "accounts.forms.NewPasswordForm",
+    "change_password": "accounts.forms.PasswordChangeForm",
+    "reauthenticate": "accounts.forms.PasswordAgainForm",
+    "add_email": "accounts.forms.NewEmailForm",
+}
+CSRF_FAILURE_VIEW = "gateway.pages.failures.csrf_failure"
 
 _EMAIL = env.dj_email_url("EMAIL_URL", "console:")
 EMAIL_BACKEND = _EMAIL["EMAIL_BACKEND"]
@@ -236,7 +252,7 @@ if ACCOUNT_EMAIL_VERIFICATION not in ("mandatory", "optional"):
 
 # Wire, tasks, logs --------------------------------------------------------------------------
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,

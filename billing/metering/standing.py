@@ -7,8 +7,8 @@ from django.conf import settings
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool
-from billing.metering.ledger import LedgerSums
 from billing.metering.quota import Quota
+from billing.metering.sums import LedgerSums
 from billing.metering.usage import Usage
 from billing.plans import PlanBook
 
