@@ -31,8 +31,9 @@ def make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        owner, user = _user_name(found.st_uid), _user_name(os.geteuid())
         raise EmbeddedError(
-            f"{folder} belongs to {_user_name(found.st_uid)} or is a link, and this is {_user_name(os.geteuid())}."
+            f"{folder} belongs to {owner} or is a link, and this is {user}."
             " Start Scalix as its owner, or remove it."
         )
     if found.st_mode & 0o077:
