@@ -67,8 +67,8 @@ if operation == 'reserve' then
   if not s then return { 'cold', now, 0, 0, 0, 0, now - tonumber(epoch) } end
   local booked = redis.call('HGET', account, 'r:' .. id)
   if booked then  -- the answer to the first call was lost on its way
-    local reserved = tonumber(string.match(booked, '^%d+ %d+ (%d+)'))
-    return answer('admitted', s, output < 0 and output or reserved - prompt)
+    local granted = tonumber(string.match(booked, '^%d+ %d+ (%d+)')) - prompt
+    return answer('admitted', s, granted > 0 and granted or output)
   end
   -- The limit with the longest wait is named first: it is the one that matters.
   if per_day >= 0 and s.dr >= per_day then return answer('requests_per_day', s) end
@@ -106,16 +106,18 @@ if operation == 'settle' then
 end
 
 if operation == 'seed' then
-  -- hour, its requests, day, its requests, its tokens, then "id" and "booking" in pairs
+  -- epoch, hour, its requests, day, its requests, its tokens, then "id" and "booking" in pairs
   local s = load()
   if s then return answer('warm', s) end
+  -- Emptied once more since the caller was told: there may be bookings that its sum has not seen.
+  if redis.call('GET', epoch_key) ~= ARGV[3] then return { 'cold', now, 0, 0, 0, 0, 0 } end
   local ended = {}
   local held = redis.call('HGETALL', account)
   for i = 1, #held, 2 do ended[held[i]] = held[i + 1] end
   redis.call('DEL', account)
-  s = { h = tonumber(ARGV[3]), hr = tonumber(ARGV[4]), d = tonumber(ARGV[5]),
-        dr = tonumber(ARGV[6]), dt = tonumber(ARGV[7]), running = 0 }
-  for i = 8, #ARGV, 2 do
+  s = { h = tonumber(ARGV[4]), hr = tonumber(ARGV[5]), d = tonumber(ARGV[6]),
+        dr = tonumber(ARGV[7]), dt = tonumber(ARGV[8]), running = 0 }
+  for i = 9, #ARGV, 2 do
     local end_of_it = ended['s:' .. ARGV[i]]
     if end_of_it then
       local charged, tokens = string.match(end_of_it, '^(%d) (%d+)')

@@ -6,31 +6,39 @@ ledger is summed and the account seeded.  What makes that exact while requests r
 * A booking is made in Redis first and committed to the ledger right after.  A store that lost its
   memory in between is recognised by its young epoch; a cold account in it is summed only once
   every booking from before must have been committed (`commit_bound`), and a booking whose commit
-  took longer than that is booked again (`QuotaBooking.may_be_forgotten`).
+  took longer than that is booked again (`QuotaBooking.may_be_forgotten`).  A sum is taken for the
+  epoch that it was asked in and no other.
 * An ending is committed to the ledger first and told to Redis right after.  If the account is cold
   then, the script leaves a tombstone that the seeding takes into account.
 """
 
 import asyncio
+import contextlib
 import time
 import uuid
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from billing.metering.usage import Counters, LimitState, Usage
 from billing.plans import Limits
 
 PARTITIONS: Final = 256
-KEY_PATTERN: Final = "scalix:*:account:*"
 COMMIT_BOUND_SECONDS: Final = 0.3
+_ACCOUNT_KEYS: Final = "scalix:*:account:*"
+_SCAN_KEYS: Final = 1000
+_CONNECTIONS: Final = 32
+# Long enough for a process that is starved or busy: its own pauses count as the store's.
+_ANSWER_SECONDS: Final = 1.0
+_KNOCK_SECONDS: Final = 0.1
 _SCRIPT: Final = Path(__file__).with_name("quota.lua").read_text()
 _NO_LIMIT: Final = -1
 
@@ -57,6 +65,16 @@ class Booking:
     hour: int
     day: int
     tokens: int
+    process_id: uuid.UUID
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBooking:
+    """A booking as the store has it."""
+
+    account_id: uuid.UUID
+    request_id: uuid.UUID
     process_id: uuid.UUID
     deadline_ms: int
 
@@ -94,10 +112,10 @@ class QuotaRequest:
 
 @dataclass(frozen=True, slots=True)
 class QuotaBooking:
-    """A booked request.  `output_tokens` is what it may produce; None: no limit stands in the way."""
+    """A booked request."""
 
     usage: Usage
-    output_tokens: int | None
+    output_tokens: int | None  # what it may produce; None: no limit stands in the way
     asked_at: float  # time.monotonic() before the store was asked
 
     def may_be_forgotten(self, commit_bound: float) -> bool:
@@ -106,7 +124,7 @@ class QuotaBooking:
 
 
 class Quota:
-    """The counters of every account.  One per process; safe for concurrent use in one event loop."""
+    """The counters of every account.  One per process, for any number of tasks in one loop."""
 
     def __init__(
         self,
@@ -119,13 +137,14 @@ class Quota:
     ) -> None:
         self._redis: Redis = Redis.from_url(
             redis_url,
-            socket_connect_timeout=0.08,
-            socket_timeout=1.0,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
             # One repetition on a new connection, for one that died idle: every script may be
             # repeated.  More would only keep the caller waiting for its 503.
-            retry=Retry(NoBackoff(), 1),
-            max_connections=64,
+            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         )
+        self._slots = asyncio.Semaphore(_CONNECTIONS)
+        self._knocking: asyncio.Task[None] | None = None  # as long as the store does not answer
         self._script = self._redis.register_script(_SCRIPT)
         self._process_id = process_id
         self._ledger = ledger
@@ -134,13 +153,12 @@ class Quota:
 
     async def ping(self) -> None:
         """Raises QuotaUnavailable unless the store answers."""
-        try:
-            await self._redis.ping()
-        except (RedisError, OSError) as error:
-            raise QuotaUnavailable(str(error)) from error
+        await self._ask(self._redis.ping)
 
     async def close(self) -> None:
         """Closes the connections."""
+        if self._knocking is not None:
+            self._knocking.cancel()
         await self._redis.aclose()
 
     async def reserve(self, request: QuotaRequest) -> QuotaBooking:
@@ -181,20 +199,26 @@ class Quota:
         _, counters, _ = await self._warm(account_id, "peek", ())
         return Usage(limits, counters)
 
-    async def running(self) -> dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID]:
-        """Every booked request in the store: (account, request) → process.  Walks all accounts."""
-        found: dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID] = {}
-        try:
-            async for key in self._redis.scan_iter(KEY_PATTERN, count=1000):
+    async def held(self) -> list[HeldBooking]:
+        """Every booking in the store.  Walks all accounts."""
+        held: list[HeldBooking] = []
+        cursor = 0
+        while True:
+            cursor, keys = await self._ask(
+                partial(self._redis.scan, cursor, match=_ACCOUNT_KEYS, count=_SCAN_KEYS)
+            )
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hgetall(key)
+            for key, fields in zip(keys, await self._ask(pipeline.execute), strict=True):
                 account_id = uuid.UUID(key.decode().rpartition(":")[2])
-                fields = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(key))
-                for name, booking in fields.items():
-                    if name.startswith(b"r:"):
-                        process_id = uuid.UUID(booking.split(b" ")[3].decode())
-                        found[account_id, uuid.UUID(name[2:].decode())] = process_id
-        except (RedisError, OSError) as error:
-            raise QuotaUnavailable(str(error)) from error
-        return found
+                held += [
+                    _held(account_id, name, booking)
+                    for name, booking in fields.items()
+                    if name.startswith(b"r:")
+                ]
+            if cursor == 0:
+                return held
 
     async def _warm(
         self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
@@ -207,9 +231,9 @@ class Quota:
             young = self.commit_bound - extra / 1000
             if young > 0:
                 await asyncio.sleep(young)
-            await self._seed(account_id, counters.at_ms)
+            await self._seed(account_id, counters.at_ms, epoch=counters.at_ms - extra)
 
-    async def _seed(self, account_id: uuid.UUID, at_ms: int) -> None:
+    async def _seed(self, account_id: uuid.UUID, at_ms: int, *, epoch: int) -> None:
         held = await self._ledger.sum_account(account_id, at_ms)
         bookings: list[str | int] = []
         for one in held.running:
@@ -221,6 +245,7 @@ class Quota:
             account_id,
             "seed",
             (
+                epoch,
                 held.hour,
                 held.hour_requests,
                 held.day,
@@ -235,13 +260,38 @@ class Quota:
     ) -> tuple[str, Counters, int]:
         tag = f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}"
         keys = [f"{tag}:account:{account_id}", f"{tag}:epoch"]
-        try:
-            answer = await self._script(keys=keys, args=[operation, self.clock_ms, *arguments])
-        except (RedisError, OSError) as error:
-            raise QuotaUnavailable(str(error)) from error
+        script = partial(self._script, keys=keys, args=[operation, self.clock_ms, *arguments])
+        answer = await self._ask(script)
         verdict, at_ms, hour_requests, day_requests, day_tokens, in_flight, extra = answer
         counters = Counters(at_ms, hour_requests, day_requests, day_tokens, in_flight)
         return verdict.decode(), counters, extra
+
+    async def _ask(self, question: Callable[[], Any]) -> Any:
+        """The store's answer to a command; QuotaUnavailable."""
+        async with self._slots:
+            if self._knocking is not None:  # one has waited for an answer; nobody else needs to
+                raise QuotaUnavailable("the counter store does not answer")
+            try:
+                return await question()
+            except (RedisError, OSError) as error:
+                if isinstance(error, TimeoutError) and self._knocking is None:
+                    self._knocking = asyncio.create_task(self._knock(), name="quota-knock")
+                raise QuotaUnavailable(str(error)) from error
+
+    async def _knock(self) -> None:
+        """Tries until the store answers.  What it was asked in vain before, it has done by then."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                await self._redis.ping()
+                self._knocking = None
+                return
+            await asyncio.sleep(_KNOCK_SECONDS)
+
+
+def _held(account_id: uuid.UUID, name: bytes, booking: bytes) -> HeldBooking:
+    _, _, _, process_id, deadline_ms = booking.decode().split(" ")
+    request_id = uuid.UUID(name.decode().removeprefix("r:"))
+    return HeldBooking(account_id, request_id, uuid.UUID(process_id), int(deadline_ms))
 
 
 def _or_none(value: int | None) -> int:

@@ -4,19 +4,28 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool, connect
-from billing.metering.quota import QuotaRequest
+from billing.metering.quota import LedgerReader, LedgerSum, Quota, QuotaRequest
 from billing.metering.rows import Ending, Intent
 from billing.plans import Limits
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 FREE = Limits("free", 10, 50, 10_000, 2, 32_768, 10_000, 1_024)
 UNLIMITED = Limits("pro", None, None, None, 1_000, None, None, None)
+
+
+def limits(**values: int | None) -> Limits:
+    """No limits but these."""
+    return replace(UNLIMITED, **values)
 
 
 def a_request(account_id: uuid.UUID, limits: Limits = FREE, **values: Any) -> QuotaRequest:
@@ -124,3 +133,36 @@ async def writes_held_up(reads: ReadPool) -> AsyncIterator[Callable[[], Awaitabl
 def committed(reads: ReadPool) -> LedgerView:
     """What another connection sees of the ledger."""
     return LedgerView(reads)
+
+
+class NothingSpent:
+    """A ledger without rows."""
+
+    async def sum_account(self, account_id: uuid.UUID, at_ms: int) -> LedgerSum:
+        return LedgerSum(at_ms // HOUR_MS, 0, at_ms // DAY_MS, 0, 0, ())
+
+
+NewQuota = Callable[..., Quota]
+
+
+@pytest.fixture
+async def new_quota(redis_url: str, flush: "redis.Redis") -> AsyncIterator[NewQuota]:
+    """Makes Quotas over one empty store, as of several processes; over an empty ledger by default.
+
+    Nothing of a slow commit's sort is awaited in them, unless `commit_bound` is given.
+    """
+    async with AsyncExitStack() as stack:
+
+        def make(ledger: LedgerReader | None = None, **values: Any) -> Quota:
+            values = {"process_id": uuid7(), "commit_bound": 0, **values}
+            quota = Quota(redis_url, ledger=ledger or NothingSpent(), **values)
+            stack.push_async_callback(quota.close)
+            return quota
+
+        yield make
+
+
+@pytest.fixture
+def account_id() -> uuid.UUID:
+    """Somebody who has used nothing."""
+    return uuid7()
