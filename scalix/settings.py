@@ -8,6 +8,7 @@ variable.  With no DATABASE_URL or REDIS_URL the addresses are those of the serv
 import os
 import re
 import secrets
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Collected and hashed in an image; straight from the packages where nobody ran collectstatic.
 _STATIC_COLLECTED: bool = env.bool("STATIC_COLLECTED", False)
 WHITENOISE_USE_FINDERS = not _STATIC_COLLECTED
+if not _STATIC_COLLECTED:  # WhiteNoise would warn at every start that STATIC_ROOT isn't there
+    warnings.filterwarnings("ignore", "No directory at", UserWarning)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

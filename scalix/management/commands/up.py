@@ -34,3 +34,5 @@ class Command(BaseCommand):
             launch(wanted)
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:  # before the supervisor listens for it: nothing runs yet
+            raise CommandError("interrupted") from None
