@@ -34,6 +34,7 @@ class Child:
         self._loop.add_reader(self._output, self._take_output)
         self._ready_fd = ready_fd
         if ready_fd is not None:
+            os.set_blocking(ready_fd, False)
             self._loop.add_reader(ready_fd, self._take_ready)
 
     def send(self, number: signal.Signals) -> None:
@@ -51,7 +52,7 @@ class Child:
         self._log.end()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._close_ready()
+        self._take_ready()
         self.ended.set_result(status)
 
     def _take_output(self) -> None:
@@ -66,16 +67,16 @@ class Child:
             self._output_ended.set()
 
     def _take_ready(self) -> None:
-        assert self._ready_fd is not None
-        if os.read(self._ready_fd, 64):
-            self.said_ready.set()
-        self._close_ready()
-
-    def _close_ready(self) -> None:
-        if self._ready_fd is not None:
-            self._loop.remove_reader(self._ready_fd)
-            os.close(self._ready_fd)
-            self._ready_fd = None
+        if self._ready_fd is None:
+            return
+        try:
+            if os.read(self._ready_fd, 64):
+                self.said_ready.set()
+        except BlockingIOError:
+            pass  # it ended without a word, and something that it forked lives on
+        self._loop.remove_reader(self._ready_fd)
+        os.close(self._ready_fd)
+        self._ready_fd = None
 
 
 class Children:

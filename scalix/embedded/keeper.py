@@ -82,10 +82,17 @@ class Keeper:
     async def stop(self) -> None:
         """End the part in good order; by force when that takes too long."""
         self._stopping.set()
-        child = self.child
-        if child is None:  # being prepared, or waiting for its next try
+        if self.child is None:  # being prepared, or waiting for its next try
             self.task.cancel()
-            return
+        else:
+            await self._end(self.child)
+        await asyncio.wait({self.task})
+
+    def halt(self) -> None:
+        """Let no part have its grace."""
+        self._halted.set()
+
+    async def _end(self, child: Child) -> None:
         child.send(self.part.stop_signal)
         await self._first_of(child, self._halted.wait(), self.part.grace_seconds)
         if not child.ended.done() and not self._halted.is_set():
@@ -93,10 +100,6 @@ class Keeper:
                 f"{self.part.name} didn't stop in {self.part.grace_seconds:g} s; killing it"
             )
         await end_at_once(child, self.part.halt_signal)
-
-    def halt(self) -> None:
-        """Let no part have its grace."""
-        self._halted.set()
 
     async def _start(self) -> Child:
         part = self.part
@@ -118,7 +121,9 @@ class Keeper:
         while not await self._first_of(child, self._until_ready(child), _STILL_WAITING_SECONDS):
             waited = loop.time() - began
             self._console.say(f"still waiting for {self.part.name} ({waited:.0f} s)")
-        if not child.ended.done() and not self._stopping.is_set():
+        asked = self.part.is_ready is not None
+        became_ready = not child.ended.done() if asked else child.said_ready.is_set()
+        if became_ready and not self._stopping.is_set():
             again = " again" if self.ready.is_set() else ""
             self._console.say(f"{self.part.name} ready{again} in {loop.time() - began:.2f} s")
             self.ready.set()
