@@ -137,8 +137,8 @@ def _models() -> Finding:
             usable.append(model.name)
         else:
             wanted = " or ".join(" and ".join(names) for names in missing)
-            off.append(f"{model.name} ({wanted or 'no deployment'})")
-    off_text = f"; off for want of: {', '.join(off)}" if off else ""
+            off.append(f"{model.name} ({f'wants {wanted}' if wanted else 'no deployment'})")
+    off_text = f"; off: {', '.join(off)}" if off else ""
     if not usable:
         return Finding(
             "models",
@@ -209,7 +209,9 @@ async def _ready(url: str) -> tuple[int, str]:
 def _worker() -> Finding:
     advice = "start it with `make run`: without one nothing sweeps and nothing probes"
     try:
-        answers = celery.control.ping(timeout=_WORKER_SECONDS)
+        with celery.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0)
+            answers = celery.control.ping(timeout=_WORKER_SECONDS, connection=broker)
     except BrokerError as error:
         return Finding("worker", WARN, f"the broker can't be reached: {error}", advice)
     if not answers:
