@@ -1,0 +1,1 @@
+"""The pages, asked in process: no browser, the real pipeline, a test double as the provider."""
