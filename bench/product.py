@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -116,8 +117,9 @@ class Product:
         ]
 
     def kill(self, pid: int) -> None:
-        """End one process of it with kill -9."""
-        os.kill(pid, signal.SIGKILL)
+        """End one process of it with kill -9, unless it has ended meanwhile."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     def await_ready(self) -> None:
         """Wait until /readyz says yes. Raises TimeoutError with the product's output."""
