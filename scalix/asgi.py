@@ -9,7 +9,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
 _pages = get_asgi_application()
 
-from gateway import runtime  # noqa: E402: models need Django's set-up above
+# Models need Django's set-up above.
+from gateway import runtime  # noqa: E402
 from gateway.api.handler import GatewayHandler, Receive, Scope, Send  # noqa: E402
 
 _api = GatewayHandler("gateway.api.urls")

@@ -9,7 +9,9 @@ import os
 import re
 import secrets
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from environs import Env
@@ -67,12 +69,14 @@ def _secret_key() -> str:
     if not EMBEDDED_POSTGRES:
         raise SystemExit("SECRET_KEY is not set. With a DATABASE_URL of your own, set it too.")
     kept = EMBEDDED_PATHS.var / "secret_key"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(kept, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=kept.parent, prefix="secret_key.") as file:  # mode 0600
             file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass  # an earlier start, or another process starting beside this one, wrote it
+            file.flush()
+            # Complete from its first moment; of two processes that start at once one wins.
+            with suppress(FileExistsError):
+                os.link(file.name, kept)
     return kept.read_text()
 
 
@@ -144,7 +148,7 @@ TEMPLATES = [
 
 
 def _database() -> dict[str, Any]:
-    """Django's form of DATABASE_URL, which libpq reads as it is on the gateway's own connections."""
+    """Django's form of DATABASE_URL; the gateway's own connections are made from it, too."""
     from psycopg.conninfo import conninfo_to_dict
 
     given = conninfo_to_dict(DATABASE_URL)
@@ -171,7 +175,7 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }
 SILENCED_SYSTEM_CHECKS = [
-    "django_ratelimit.E003",  # Django's Redis cache counts atomically; the check knows no such class
+    "django_ratelimit.E003",  # Django's Redis cache counts atomically; the check does not know it
     "django_ratelimit.W001",
     "security.W005",  # whether the subdomains speak TLS too isn't ours to promise
     "security.W008",  # the proxy that ends TLS redirects; the probes behind it come over HTTP
