@@ -28,7 +28,7 @@ def new_secret() -> str:
 
 
 def is_well_formed(secret: str) -> bool:
-    """Whether `secret` has a token's form and its check digits are right (it may still be unknown)."""
+    """Whether `secret` has a token's form and right check digits; it may still be unknown."""
     body = secret[len(PREFIX) : len(PREFIX) + _BODY_LENGTH]
     return (
         len(secret) == len(PREFIX) + _BODY_LENGTH + _CHECK_LENGTH

@@ -39,7 +39,7 @@ SELECT token.digest, token.user_id, account.email, token.id, token.name, token.p
 
 
 async def find_token_holder(pool: ReadPool, secret: str) -> TokenHolder:
-    """The owner of a token; TokenRefused when it is unknown, revoked, expired or its owner is off."""
+    """The token's owner; TokenRefused when it is unknown, revoked or expired, or they are off."""
     if not credentials.is_well_formed(secret):
         raise TokenRefused(
             "invalid_api_key", "This is not a Scalix token. Check for a typing slip."

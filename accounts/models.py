@@ -110,7 +110,7 @@ class ApiToken(models.Model):
         return "active"
 
     def revoke(self) -> bool:
-        """Ends the token; whether this call did it.  The first revocation's time is the one kept."""
+        """Ends the token; whether this call did it.  The first revocation's time is kept."""
         now = timezone.now()
         revoked = ApiToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=now)
         if revoked:

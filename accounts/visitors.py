@@ -1,4 +1,4 @@
-"""Visitors' signed credential: `v.<base-32 id>:<signature>`, in a cookie or in a program's hands."""
+"""Visitors' signed credential, `vis_<id>:<signature>`, in a cookie or in a program's hands."""
 
 import uuid
 

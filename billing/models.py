@@ -162,7 +162,7 @@ class LedgerEntry(models.Model):
 
 
 class Price(models.Model):
-    """What a million tokens of something cost from a moment on.  Dated; never edited, superseded."""
+    """What a million tokens of something cost from a moment on.  Superseded, never edited."""
 
     class Kind(models.TextChoices):
         PROVIDER = "provider", "what the provider takes from us (a deployment)"

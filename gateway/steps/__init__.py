@@ -1,1 +1,1 @@
-"""The six steps of the request path.  None imports another; `gateway.pipeline` puts them in order."""
+"""The six steps of the request path.  None imports another; the pipeline puts them in order."""
