@@ -1,9 +1,10 @@
 """Staff's pages for the catalogue: public models, deployments, and their probes."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
+from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
@@ -97,6 +98,7 @@ class DeploymentAdmin(ModelAdmin):
     list_filter = ("provider", "enabled")
     search_fields = ("name", "provider", "upstream_model")
     inlines = (Serves,)
+    formfield_overrides: ClassVar = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         (
