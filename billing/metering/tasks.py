@@ -1,0 +1,55 @@
+"""Celery's entry points: each loads what it needs and calls the function."""
+
+import asyncio
+import datetime as dt
+import logging
+from typing import Final
+
+from celery import shared_task
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+
+from accounts.identifiers import uuid7
+from accounts.postgres import PostgresUnavailable, ReadPool
+from billing.metering import partitions
+from billing.metering.quota import Quota, QuotaUnavailable
+from billing.metering.sums import LedgerSums
+from billing.metering.sweeper import Sweeper, Swept
+
+logger = logging.getLogger(__name__)
+
+_WALK_SECONDS: Final = 600  # between two walks of all bookings, when nothing has died
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def sweep() -> None:
+    """Abandons the reservations of dead processes; the next one tries again what this one can't."""
+    try:
+        swept = asyncio.run(_sweep(walk=cache.add("metering:walked", True, _WALK_SECONDS)))
+    except (PostgresUnavailable, QuotaUnavailable) as error:
+        logger.warning("the sweep stopped: %s", error)
+        return
+    if swept.abandoned or swept.settled:
+        logger.warning(
+            "swept up %d reservations and %d bookings of dead processes",
+            swept.abandoned,
+            swept.settled,
+        )
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def create_partitions() -> None:
+    """Creates the ledger's partitions for the coming months."""
+    for name in partitions.create_partitions(connection, dt.datetime.now(dt.UTC).date()):
+        logger.info("created %s", name)
+
+
+async def _sweep(*, walk: bool) -> Swept:
+    pool = ReadPool(size=1)
+    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
+    try:
+        return await Sweeper(pool, quota).sweep(walk=walk)
+    finally:
+        await quota.close()
+        await pool.close()
