@@ -2,10 +2,10 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bench.measure import StreamRound, UnaryRound
+from bench.rounds import Rounds
 
 # Milliseconds of CPU of the web processes, on one core.
 UNARY_TARGET: Final = 1.5
@@ -26,17 +26,6 @@ class Figure:
     def of(cls, values: Sequence[float]) -> "Figure":
         """From at least one round."""
         return cls(statistics.median(values), min(values), max(values))
-
-
-@dataclass(slots=True)
-class Rounds:
-    """What one server showed, round by round."""
-
-    unary: list[UnaryRound] = field(default_factory=list)
-    """With the upstream's latency at its fixed value."""
-    instant: list[UnaryRound] = field(default_factory=list)
-    """With an upstream that answers at once."""
-    streams: list[StreamRound] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

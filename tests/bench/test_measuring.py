@@ -11,7 +11,8 @@ import pytest
 from bench.cpu import descendants, family_seconds, own_seconds, pin, read_stat
 from bench.load import LoadError, Target, stream_load, unary_load
 from bench.measure import Meter, Server, StreamRound, UnaryRound, measure_unary
-from bench.report import Figure, Rounds, as_json, checks, table
+from bench.report import Figure, as_json, checks, table
+from bench.rounds import Rounds
 from tests.upstream.double import UpstreamDouble
 
 BURN = "while sum(__import__('os').times()[:2]) < 0.2: pass"
