@@ -7,17 +7,29 @@ whatever happens: an answer, a failure, a hang-up; and for a process that dies, 
 import asyncio
 import datetime as dt
 from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from accounts.postgres import PostgresUnavailable
 from billing.metering.quota import QuotaRefused, QuotaUnavailable
-from billing.metering.usage import Usage
+from billing.metering.usage import Counters, Usage
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
 from gateway.steps import respond
 from gateway.steps.admit import refusal
 from gateway.steps.complete import OpenStream, Trail, complete, open_stream
 from gateway.steps.route import route
-from gateway.token_report import StreamReport
-from gateway.types import Caller, ChatRequest, Outcome, Presented, Reply, Reservation, StreamReply
+from gateway.token_report import CompletionReport, StreamReport
+from gateway.types import (
+    Attempt,
+    Caller,
+    ChatRequest,
+    Outcome,
+    Presented,
+    Reply,
+    Reservation,
+    StreamReply,
+)
 
 if TYPE_CHECKING:
     from gateway.runtime import Gateway
@@ -32,119 +44,145 @@ async def run(
         reservation = await gateway.admission.admit(caller, request)
     except QuotaRefused as error:
         raise refusal(error, gateway.upgrade_url) from None
+    gateway.settlement.expect(reservation)
     trail = Trail()
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
+            await gateway.authenticator.remember(caller, presented)
             targets = route(gateway.catalogue, reservation)
             if request.stream:
                 opened = await open_stream(gateway.providers, targets, reservation.request, trail)
-                chunks = _relayed(gateway, reservation, opened, trail)
+                chunks = _relayed(gateway, presented, reservation, opened, trail)
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
             answer = await complete(gateway.providers, targets, reservation.request, trail)
     except BaseException as error:
-        await gateway.settlement.settle(reservation, _undelivered(error, trail))
+        await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
+    report = CompletionReport(answer.body)
+    tokens = report.tokens(reservation.prompt_tokens)
     outcome = Outcome(
         status="settled",
-        charged=True,
+        charged=report.says_something,
         attempts=tuple(trail.attempts),
         deployment=answer.target.deployment,
-        tokens=answer.tokens,
+        tokens=tokens,
     )
     usage = await gateway.settlement.settle(reservation, outcome)
-    body = respond.completion(reservation, answer.body, answer.target.upstream_model, answer.tokens)
-    return Reply(reservation, answer.target.deployment, usage, answer.tokens, body)
+    body = respond.completion(reservation, answer.body, answer.target.upstream_model, tokens)
+    return Reply(reservation, answer.target.deployment, usage, tokens, body)
 
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
     caller = await gateway.authenticator.authenticate(presented)
+    if caller.is_new:
+        now_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
+        return caller, Usage(caller.limits, Counters(now_ms, 0, 0, 0, 0))
     try:
         return caller, await gateway.quota.peek(caller.account_id, caller.limits)
-    except QuotaUnavailable as error:
+    except (QuotaUnavailable, PostgresUnavailable) as error:
         raise StoreUnavailable("The counters are away just now.") from error
 
 
 async def _relayed(
-    gateway: "Gateway", reservation: Reservation, opened: OpenStream, trail: Trail
+    gateway: "Gateway",
+    presented: Presented,
+    reservation: Reservation,
+    opened: OpenStream,
+    trail: Trail,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The stream's chunks, after one empty one.  It is settled before it ends, however it ends.
 
     The empty one is for `run`: a generator that was never advanced would be closed, or forgotten,
     without running anything, and so without settling.
     """
-    report, delivered = StreamReport(), False
-    for chunk in opened.first:
-        report.saw(chunk)
+    report, loop = StreamReport(), asyncio.get_running_loop()
+    ends_at = loop.time() + _seconds_left(reservation)
     shape = respond.chunk_shaper(reservation, opened.target.upstream_model)
-    failure: BaseException | None = None
     try:
-        yield {}
-        async with asyncio.timeout(_seconds_left(reservation)):
+        async with aclosing(opened.rest):
+            yield {}
             for chunk in opened.first:
-                delivered = True
-                yield shape(chunk)
-            async for chunk in opened.rest:
                 report.saw(chunk)
                 if chunk["choices"]:
                     yield shape(chunk)
-    except TimeoutError as error:
-        failure = error
-        raise _too_slow() from error
+            while (more := await _next(opened.rest, ends_at)) is not None:
+                report.saw(more)
+                if more["choices"]:
+                    yield shape(more)
     except BaseException as error:
-        failure = error
+        status, code = _end_by(error, presented)
+        outcome = replace(
+            _streamed(reservation, opened, report, trail.ended(code)),
+            status=status,
+            # Cut off by us or the provider, it is free. Hung up on, what was said counts.
+            charged=status == "cancelled" and report.says_something,
+            error_code=code,
+        )
+        await _settle_failure(gateway, reservation, outcome)
+        if isinstance(error, TimeoutError):
+            raise _too_slow() from error
         raise
-    finally:
-        await opened.rest.aclose()
-        outcome = _streamed(reservation, opened, report, trail, failure, delivered=delivered)
-        await gateway.settlement.settle(reservation, outcome)
+    outcome = _streamed(reservation, opened, report, trail.ended("completed"))
+    await gateway.settlement.settle(reservation, outcome)
     if reservation.request.include_usage:
         yield respond.usage_chunk(shape, outcome.tokens)
+
+
+async def _next(
+    chunks: AsyncGenerator[dict[str, Any], None], ends_at: float
+) -> dict[str, Any] | None:
+    """The next chunk, None after the last.
+
+    A timeout for each: one around them all would strike wherever their reader is by then.
+    """
+    async with asyncio.timeout_at(ends_at):
+        return await anext(chunks, None)
+
+
+async def _settle_failure(gateway: "Gateway", reservation: Reservation, outcome: Outcome) -> None:
+    """Settles what went wrong, which the caller hears of even if a store is away as well."""
+    with suppress(StoreUnavailable):  # the ending is owed
+        await gateway.settlement.settle(reservation, outcome)
 
 
 def _streamed(
     reservation: Reservation,
     opened: OpenStream,
     report: StreamReport,
-    trail: Trail,
-    failure: BaseException | None,
-    *,
-    delivered: bool,
+    attempts: tuple[Attempt, ...],
 ) -> Outcome:
-    """What a stream came to.  Cut by us or the provider: free.  Hung up on: what was said counts."""
-    hung_up = isinstance(failure, asyncio.CancelledError | GeneratorExit)
-    status = "settled" if failure is None else "cancelled" if hung_up else "failed"
+    """What a stream came to that ended well."""
     return Outcome(
-        status=status,
-        charged=failure is None or (hung_up and delivered),
-        attempts=tuple(trail.attempts),
+        status="settled",
+        charged=report.says_something,
+        attempts=attempts,
         deployment=opened.target.deployment,
-        tokens=report.tokens(reservation.request),
-        error_code="" if failure is None else _code_of(failure),
+        tokens=report.tokens(reservation.prompt_tokens),
         first_token_at=opened.first_token_at,
     )
 
 
-def _undelivered(error: BaseException, trail: Trail) -> Outcome:
+def _undelivered(presented: Presented, error: BaseException, trail: Trail) -> Outcome:
     """The outcome of a request that gave its caller nothing: it leaves every counter as it was."""
-    hung_up = isinstance(error, asyncio.CancelledError)
-    return Outcome(
-        status="cancelled" if hung_up else "failed",
-        charged=False,
-        attempts=tuple(trail.attempts),
-        error_code=_code_of(error),
-    )
+    status, code = _end_by(error, presented)
+    return Outcome(status, charged=False, attempts=tuple(trail.attempts), error_code=code)
 
 
-def _code_of(error: BaseException) -> str:
+def _end_by(error: BaseException, presented: Presented) -> tuple[str, str]:
+    """The status and the error code of a request that this error ends."""
     if isinstance(error, GatewayError):
-        return error.code
+        return "failed", error.code
+    if isinstance(error, TimeoutError):
+        return "failed", "deadline_exceeded"
+    if isinstance(error, asyncio.CancelledError) and not presented.is_gone():
+        return "failed", "server_stopping"
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "client_disconnected"
-    return "deadline_exceeded" if isinstance(error, TimeoutError) else "internal_error"
+        return "cancelled", "client_disconnected"
+    return "failed", "internal_error"
 
 
 def _seconds_left(reservation: Reservation) -> float:

@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from django.conf import settings
 
@@ -15,6 +16,7 @@ from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.debts import QuotaDebts
 from billing.metering.ledger import LedgerWriter
 from billing.metering.prices import PriceBook
+from billing.metering.processes import Heartbeat
 from billing.metering.quota import Quota
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
@@ -42,6 +44,9 @@ class Gateway:
         self.prices = PriceBook(self.reads)
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
         self.token_uses = TokenUses()
+        self.heartbeat = Heartbeat(
+            self.reads, self.process_id, partial(self.token_uses.write, self.reads)
+        )
         self.ledger = LedgerWriter()
         self.quota = Quota(
             settings.REDIS_URL, process_id=self.process_id, ledger=LedgerSums(self.reads)
@@ -56,6 +61,7 @@ class Gateway:
             quota=self.quota,
             ledger=self.ledger,
             debts=self.debts,
+            heartbeat=self.heartbeat,
             process_id=self.process_id,
             longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
             upgrade_url=self.upgrade_url,
@@ -66,13 +72,17 @@ class Gateway:
     async def start(self) -> None:
         """Connects and reads; raises if Postgres or Redis is away."""
         await self.reads.open()
-        await asyncio.gather(
+        begun = await asyncio.gather(
             self.ledger.start(),
             self.quota.ping(),
             self.providers.open(),
             asyncio.to_thread(tokenizer.warm),
+            return_exceptions=True,  # so that none is still starting when one has failed
         )
+        for failure in filter(None, begun):
+            raise failure
         await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
+        await self.heartbeat.start()
         self.debts.start()
         self._tasks = [
             asyncio.create_task(_repeat(self.plans.refresh, _STAFF_EDITS_SECONDS)),
@@ -92,6 +102,7 @@ class Gateway:
         await self.settlement.finish()
         await self.ledger.stop()
         await self.debts.stop()
+        await self.heartbeat.stop()
         await self.providers.close()
         await self.quota.close()
         await self.reads.close()
@@ -104,6 +115,8 @@ async def _repeat(refresh: Callable[[], Awaitable[None]], seconds: float) -> Non
             await refresh()
         except PostgresUnavailable:
             continue  # what was read last stays; nothing is admitted without Postgres either
+        except Exception:
+            logger.exception("a refresh failed; what was read last stays")
 
 
 _current: Gateway | None = None
@@ -121,9 +134,9 @@ async def running() -> AsyncIterator[Gateway]:
     """A gateway that runs for the length of a `with`, and is the current one."""
     global _current  # noqa: PLW0603  (a process has one)
     gateway = Gateway()
-    await gateway.start()
-    _current = gateway
     try:
+        await gateway.start()
+        _current = gateway
         yield gateway
     finally:
         _current = None

@@ -1,11 +1,11 @@
 """What an answer took: as the provider reports it, counted here where it does not."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
 from gateway import tokenizer
-from gateway.types import ChatRequest, TokenUsage
+from gateway.types import TokenUsage
 
 
 def reported(usage: object) -> TokenUsage | None:
@@ -20,14 +20,21 @@ def reported(usage: object) -> TokenUsage | None:
     return TokenUsage(prompt, completion, cached if _is_count(cached) else 0)
 
 
-def counted(request: ChatRequest, answer: str) -> TokenUsage:
-    """The tokens as counted here."""
-    return TokenUsage(tokenizer.count_prompt(request), tokenizer.count_text(answer), estimated=True)
+class CompletionReport:
+    """What a whole `chat.completion` says, all choices together, and the usage that it reports."""
 
+    def __init__(self, body: dict[str, Any]) -> None:
+        self._text = "".join(_text_in(choice["message"]) for choice in body["choices"])
+        self._reported = reported(body.get("usage"))
 
-def text_of_completion(body: dict[str, Any]) -> str:
-    """Everything that a `chat.completion` says, all choices together."""
-    return "".join(_text_in(choice["message"]) for choice in body["choices"])
+    @property
+    def says_something(self) -> bool:
+        """Whether there is any content."""
+        return bool(self._text)
+
+    def tokens(self, prompt_tokens: int) -> TokenUsage:
+        """What the answer took: as reported, else counted; so is the prompt, then, here."""
+        return self._reported or _counted(prompt_tokens, self._text)
 
 
 class StreamReport:
@@ -46,22 +53,27 @@ class StreamReport:
             self._pieces.append(text)
         return bool(text)
 
-    def tokens(self, request: ChatRequest) -> TokenUsage:
-        """What the stream took so far: as last reported, else counted."""
-        return self._reported or counted(request, "".join(self._pieces))
+    @property
+    def says_something(self) -> bool:
+        """Whether there was any content so far."""
+        return bool(self._pieces)
+
+    def tokens(self, prompt_tokens: int) -> TokenUsage:
+        """What the stream took so far: as last reported, else counted; so is the prompt, then."""
+        return self._reported or _counted(prompt_tokens, "".join(self._pieces))
+
+
+def _counted(prompt_tokens: int, answer: str) -> TokenUsage:
+    return TokenUsage(prompt_tokens, tokenizer.count_text(answer), estimated=True)
 
 
 def _text_in(part: dict[str, Any]) -> str:
     """The text, reasoning, refusal and tool calls of a message or a delta."""
-    text = part.get("content")
-    said = text if isinstance(text, str) else ""
-    for name in ("reasoning_content", "reasoning", "refusal"):
-        if isinstance(more := part.get(name), str):
-            said += more
-    if calls := part.get("tool_calls"):
-        said += orjson.dumps(calls).decode()
-    return said
+    reasoning = part.get("reasoning_content") or part.get("reasoning")  # some send it twice
+    said = [one for one in (part.get("content"), reasoning, part.get("refusal")) if one]
+    said += [one for one in (part.get("tool_calls"), part.get("function_call")) if one]
+    return "".join(one if isinstance(one, str) else orjson.dumps(one).decode() for one in said)
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31

@@ -15,10 +15,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-import orjson
 import tiktoken
 
-from gateway.types import ChatRequest, texts_of
+from gateway.types import ChatRequest
 
 _AROUND_MESSAGE: Final = 3
 _AROUND_NAME: Final = 1
@@ -52,21 +51,15 @@ def count_text(text: str) -> int:
 
 def count_prompt(request: ChatRequest) -> int:
     """Tokens of a request's messages and tools, by OpenAI's rule."""
-    total = _OPENS_ANSWER
+    total = _OPENS_ANSWER + sum(map(count_text, request.prompt_texts()))
     for message in request.messages:
-        total += _AROUND_MESSAGE + count_text(str(message.get("role", "")))
-        total += sum(count_text(text) for text in texts_of(message))
+        total += _AROUND_MESSAGE + count_text(message["role"])
         if name := message.get("name"):
-            total += _AROUND_NAME + count_text(str(name))
-        if calls := message.get("tool_calls"):
-            total += count_text(orjson.dumps(calls).decode())
+            total += _AROUND_NAME + count_text(name)
         content = message.get("content")
         if isinstance(content, list):
-            total += _ATTACHMENT_TOKENS * sum(part.get("type") != "text" for part in content)
-    parameters = request.parameters or {}
-    for name in ("tools", "functions", "response_format"):
-        if name in parameters:
-            total += count_text(orjson.dumps(parameters[name]).decode())
+            attachments = sum(part["type"] in ("image_url", "input_audio") for part in content)
+            total += _ATTACHMENT_TOKENS * attachments
     return total
 
 

@@ -2,9 +2,11 @@
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from accounts.identifiers import encode
 from accounts.identity import TokenHolder
@@ -22,6 +24,8 @@ class Presented:
     may_become_visitor: bool = False  # where an endpoint serves people with no credential at all
     ip: str | None = None
     user_agent: str = ""
+    # Whether it is the caller who has gone, asked when the request's task is cancelled.
+    is_gone: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Caller:
     limits: Limits
     token: TokenHolder | None = None
     visitor: str | None = None  # the credential to hand (back) to a visitor
+    is_new: bool = False  # a visitor since this very request: nobody has counted anything yet
 
     @property
     def is_visitor(self) -> bool:
@@ -51,20 +56,30 @@ class ChatRequest:
     choices: int = 1
     parameters: dict[str, Any] | None = None  # the other fields, as the provider is to get them
 
-    @property
-    def prompt_characters(self) -> int:
-        """The length of all text in all messages."""
-        return sum(len(text) for message in self.messages for text in texts_of(message))
+    def prompt_texts(self) -> list[str]:
+        """All that the provider reads: the messages' text and calls, the tools and schemas."""
+        parameters = self.parameters or {}
+        texts = [text for message in self.messages for text in _texts_of(message)]
+        return texts + [_json(parameters[name]) for name in _READ_PARAMETERS if name in parameters]
 
 
-def texts_of(message: dict[str, Any]) -> list[str]:
-    """The text parts of one message; images and sounds have none."""
+_READ_PARAMETERS = ("tools", "functions", "response_format")
+
+
+def _texts_of(message: dict[str, Any]) -> list[str]:
+    """The texts of one message; images and sounds have none."""
     content = message.get("content")
-    if isinstance(content, str):
-        return [content]
+    texts = [content] if isinstance(content, str) else []
     if isinstance(content, list):
-        return [part["text"] for part in content if isinstance(part.get("text"), str)]
-    return []
+        texts = [text for part in content if (text := part.get("text") or part.get("refusal"))]
+    if refusal := message.get("refusal"):
+        texts.append(refusal)
+    calls = [message[name] for name in ("tool_calls", "function_call") if name in message]
+    return texts + [_json(call) for call in calls]
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,8 @@ class Reservation:
     caller: Caller
     model: ModelEntry
     request: ChatRequest  # with the `max_tokens` that was reserved
-    prompt_tokens: int  # the bound that was reserved
+    prompt_tokens: int  # as counted here
+    prompt_bound: int  # as reserved
     usage: Usage  # at admission, this request included
     lowered_max_tokens: int | None  # when less was left than was asked for
     admitted_at: dt.datetime

@@ -4,31 +4,29 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 
 from gateway import pipeline, runtime
-from gateway.api.errors import body_of
 from gateway.api.event_stream import EventStreamResponse
 from gateway.api.parsing import parse_chat
 from gateway.api.view import GatewayView, json_response
-from gateway.steps.respond import events, limit_headers
+from gateway.steps.respond import limit_headers
 from gateway.types import Reply, Reservation, StreamReply
 
 
 class ChatCompletions(GatewayView):
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """A chat completion, whole or as server-sent events."""
-        chat = parse_chat(request.body)
+        chat = parse_chat(request.read())
         reply = await pipeline.run(runtime.current(), self.presented(request), chat)
         return chat_response(request, reply)
 
 
 def chat_response(request: ASGIRequest, reply: Reply | StreamReply) -> HttpResponseBase:
     """The reply as OpenAI's endpoint gives it."""
-    request.META["scalix.request_id"] = request_id = reply.reservation.wire_id
+    request.META["scalix.request_id"] = reply.reservation.wire_id
     if isinstance(reply, Reply):
         response: HttpResponseBase = json_response(reply.body)
         usage = reply.usage
     else:
-        stream = events(reply.chunks, lambda error: body_of(error, request_id))
-        response, usage = EventStreamResponse(stream, reply.chunks), reply.reservation.usage
+        response, usage = EventStreamResponse(reply), reply.reservation.usage
     for name, value in limit_headers(usage).items():
         response[name] = value
     for name, value in reply_headers(reply.reservation, reply.deployment).items():

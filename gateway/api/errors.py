@@ -92,7 +92,7 @@ class UnknownPath(GatewayError):
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"There is nothing at {path}. The base URL for OpenAI clients is "
+            f"The API has nothing at {path}. The base URL for OpenAI clients is "
             f"{settings.PUBLIC_URL}/v1.",
             code="not_found",
             metadata={"base_url": f"{settings.PUBLIC_URL}/v1"},
@@ -110,11 +110,32 @@ class WrongMethod(GatewayError):
         )
 
 
+class ServerStopping(GatewayError):
+    """This process ends before its answer does; raised by nobody below HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server restarts, and the answer ends here. Nothing was charged. Try again.",
+            code="server_stopping",
+        )
+
+
+_RETRIES: Final[tuple[tuple[type[GatewayError], dict[str, str]], ...]] = (
+    # Every deployment was tried just now; an SDK's own retries would only repeat that.
+    (ProvidersExhausted, {"retry-after": "10", "x-should-retry": "false"}),
+    (ProviderUnavailable, {"x-should-retry": "false"}),  # past the deadline: minutes, each time
+    (StoreUnavailable, {"retry-after": "1"}),
+    (ServerStopping, {"retry-after": "1"}),
+)
+
+
 def _kind(error: GatewayError) -> tuple[int, str]:
     if isinstance(error, UnknownPath):
         return HTTPStatus.NOT_FOUND, "invalid_request_error"
     if isinstance(error, WrongMethod):
         return HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"
+    if isinstance(error, ServerStopping):
+        return HTTPStatus.SERVICE_UNAVAILABLE, "server_error"
     if error.code == "account_suspended":
         return HTTPStatus.FORBIDDEN, "permission_error"
     for kind, status, name in _STATUSES:
@@ -126,16 +147,11 @@ def _kind(error: GatewayError) -> tuple[int, str]:
 def _headers(error: GatewayError) -> dict[str, str]:
     if isinstance(error, LimitReached):
         return limit_headers(error.usage) | _when_to_retry(error.limit)
-    if isinstance(error, NotAuthenticated):
+    if isinstance(error, NotAuthenticated) and status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"www-authenticate": f'Bearer error="{error.code}"'}
-    if isinstance(error, ProvidersExhausted):
-        # Every deployment was tried just now; an SDK's own retries would only repeat that.
-        return {"retry-after": "10", "x-should-retry": "false"}
-    if isinstance(error, StoreUnavailable):
-        return {"retry-after": "1"}
     if isinstance(error, WrongMethod):
         return {"allow": ", ".join(error.metadata["allowed"])}
-    return {}
+    return next((headers for kind, headers in _RETRIES if isinstance(error, kind)), {})
 
 
 def _when_to_retry(limit: LimitState) -> dict[str, str]:

@@ -1,21 +1,39 @@
 """A response whose body is an arriving answer."""
 
+import datetime as dt
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from django.http.response import HttpResponseBase
+
+from gateway.api.errors import body_of
+from gateway.errors import GatewayError
+from gateway.steps.respond import events
+from gateway.types import StreamReply
+
+_SLOW_READER_SECONDS: Final = 5.0  # past the deadline, which a provider that is slow has met before
 
 
 class EventStreamResponse(HttpResponseBase):
-    """Server-sent events.  Whoever sends it closes `source`, even if nothing was ever sent."""
+    """Server-sent events.  Whoever sends it closes `source`, even if nothing was ever sent.
+
+    After `longest` seconds a client that has not read it all by then is hung up on.
+    """
 
     streaming = True
 
-    def __init__(
-        self, events: AsyncGenerator[bytes, None], source: AsyncGenerator[dict[str, Any], None]
-    ) -> None:
+    def __init__(self, reply: StreamReply) -> None:
         super().__init__(content_type="text/event-stream; charset=utf-8")
-        self.events = events
-        self.source = source
+        request_id = reply.reservation.wire_id
+        self.source: AsyncGenerator[dict[str, Any], None] = reply.chunks
+        self.events = events(self.source, lambda error: event_of(error, request_id))
+        left = reply.reservation.deadline_at - dt.datetime.now(dt.UTC)
+        self.longest = left.total_seconds() + _SLOW_READER_SECONDS
         self["cache-control"] = "no-cache"
         self["x-accel-buffering"] = "no"  # a proxy in front must not wait for more
+
+
+def event_of(error: GatewayError, request_id: str) -> bytes:
+    """The error as a stream's last event."""
+    return b"data: " + orjson.dumps(body_of(error, request_id)) + b"\n\n"

@@ -22,7 +22,7 @@ class FreeCompletion(GatewayView):
 
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """A completion with what is left of the free tier; a visitor's credential comes back."""
-        chat, body = parse_free(request.body)
+        chat, body = parse_free(request.read())
         presented = self.presented(request, visitor=body.visitor)
         reply = await pipeline.run(runtime.current(), presented, chat)
         if isinstance(reply, Reply):

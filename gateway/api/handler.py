@@ -9,10 +9,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,9 +22,10 @@ from django.urls import Resolver404, URLResolver
 from django.urls.resolvers import RegexPattern
 
 from accounts.identifiers import encode, uuid7
-from gateway.api.errors import not_found, response_to
-from gateway.api.event_stream import EventStreamResponse
-from gateway.errors import GatewayError, RequestTooLarge
+from gateway.api.errors import ServerStopping, not_found, response_to
+from gateway.api.event_stream import EventStreamResponse, event_of
+from gateway.api.view import request_id_of
+from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +51,22 @@ class GatewayHandler:
         """One request, from its body to the last byte of its response."""
         request_id = encode("req", uuid7())
         try:
-            body = await _read_body(scope, receive)
+            request = _request(scope, await _read_body(scope, receive))
         except _ClientGone:
             return
-        except RequestTooLarge as error:
-            await _send(response_to(error, request_id), request_id, send)
+        except InvalidRequest as error:
+            await _Response(send).send(response_to(error, request_id), request_id)
             return
-        request = ASGIRequest(scope, BytesIO(body))  # type: ignore[arg-type]
         request.META["scalix.request_id"] = request_id
-        await _until_hang_up(self._serve(request, request_id, send), receive)
+        response = _Response(send)
+        try:
+            await _until_hang_up(request, self._serve(request, response), receive)
+        except asyncio.CancelledError:  # by the server, which stops
+            await response.break_off(request_id_of(request))
 
-    async def _serve(self, request: ASGIRequest, request_id: str, send: Send) -> None:
-        response = await self._respond(request, request_id)
-        await _send(response, request.META["scalix.request_id"], send)
+    async def _serve(self, request: ASGIRequest, response: "_Response") -> None:
+        answer = await self._respond(request, request_id_of(request))
+        await response.send(answer, request_id_of(request))
 
     async def _respond(self, request: ASGIRequest, request_id: str) -> HttpResponseBase:
         try:
@@ -69,6 +75,8 @@ class GatewayHandler:
             return not_found(request.path_info, request_id)
         try:
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        except SuspiciousOperation as error:  # a thousand query parameters, say
+            return response_to(InvalidRequest(str(error)), request_id)
         except Exception:
             logger.exception("%s %s failed", request.method, request.path_info)
             return response_to(
@@ -77,74 +85,122 @@ class GatewayHandler:
         return response
 
 
-async def _until_hang_up(work: Awaitable[None], receive: Receive) -> None:
-    """Runs `work` in this task, and cancels it when the client is gone.  It settles as it ends."""
+class _Response:
+    """A response on its way out, and how far it has come."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+        self._streams = False
+
+    async def send(self, answer: HttpResponseBase, request_id: str) -> None:
+        """Sends all of it."""
+        identity = request_id.encode()
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.items()
+        ]
+        headers += [(b"x-request-id", identity), (b"request-id", identity)]
+        headers += _cross_origin(headers)
+        if isinstance(answer, EventStreamResponse):
+            await self._send_events(answer, headers)
+            return
+        assert isinstance(answer, HttpResponse)
+        if answer.status_code != HTTPStatus.NO_CONTENT:
+            headers.append((b"content-length", str(len(answer.content)).encode()))
+        await self._start(answer.status_code, headers)
+        await self._body(answer.content)
+
+    async def break_off(self, request_id: str) -> None:
+        """Says that the server stops, in whatever form is still possible."""
+        error = ServerStopping()
+        if not self._begun:
+            await self.send(response_to(error, request_id), request_id)
+        elif self._streams:
+            await self._body(event_of(error, request_id))
+
+    async def _send_events(
+        self, answer: EventStreamResponse, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self._streams = True
+        try:
+            async with aclosing(answer.source), asyncio.timeout(answer.longest):
+                await self._start(HTTPStatus.OK, headers)
+                async with aclosing(answer.events) as events:
+                    async for part in events:
+                        await self._body(part, more=True)
+                await self._body(b"")
+        except TimeoutError:
+            logger.warning("a client did not read its stream before the deadline")
+
+    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _body(self, part: bytes, *, more: bool = False) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+async def _until_hang_up(request: ASGIRequest, work: Awaitable[None], receive: Receive) -> None:
+    """Runs `work` in this task, and cancels it when the client is gone.  It settles as it ends.
+
+    CancelledError when it was the server that cancelled it.
+    """
     task = asyncio.current_task()
+    assert task is not None
     watcher = asyncio.ensure_future(receive())  # the next message can only be the disconnect
-    if task is not None:
-        watcher.add_done_callback(lambda done: None if done.cancelled() else task.cancel())
+    watcher.add_done_callback(lambda done: None if done.cancelled() else task.cancel())
+    request.META["scalix.is_gone"] = watcher.done
     try:
         await work
     except asyncio.CancelledError:
-        if not watcher.done() or task is None:
-            raise
         task.uncancel()
+        if not watcher.done():
+            raise
     finally:
         watcher.cancel()
 
 
+def _request(scope: Scope, body: bytes) -> ASGIRequest:
+    """Django's form of the request; InvalidRequest where it can't be given one.
+
+    Views take the body by `read()`: `.body` has a smaller limit of its own, meant for forms.
+    """
+    try:
+        return ASGIRequest(scope, BytesIO(body))
+    except ValueError as error:
+        raise InvalidRequest(f"The headers or the query string make no sense: {error}") from error
+
+
 async def _read_body(scope: Scope, receive: Receive) -> bytes:
-    """The body; RequestTooLarge as soon as it is known to be."""
+    """The body; RequestTooLarge as soon as it is known to be.
+
+    A client that is still sending would see a broken connection instead of our answer, so what is
+    too large is read to its end and thrown away, within reason.
+    """
     limit: int = settings.GATEWAY_BODY_BYTES
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    too_large = announced.isdigit() and int(announced) > limit
-    parts: list[bytes] = []
-    length = 0
-    while True:
+    announced, length, parts = _announced(scope), 0, list[bytes]()
+    too_large, more = announced > limit, announced <= _DRAINED_BYTES
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _ClientGone
         part = message.get("body", b"")
         length += len(part)
         too_large = too_large or length > limit
-        # A client that is still sending would see a broken connection instead of our answer, so
-        # what is too large is read to its end, and thrown away, within reason.
-        if not message.get("more_body") or length > _DRAINED_BYTES:
-            break
-        if not too_large:
+        if too_large:
+            parts.clear()
+        else:
             parts.append(part)
+        more = message.get("more_body", False) and length <= _DRAINED_BYTES
     if too_large:
         raise RequestTooLarge(f"The body is larger than {limit:,} bytes.", metadata={"max": limit})
-    parts.append(part)
     return b"".join(parts)
 
 
-async def _send(response: HttpResponseBase, request_id: str, send: Send) -> None:
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.items()
-    ]
-    identity = request_id.encode()
-    headers += [(b"x-request-id", identity), (b"request-id", identity)]
-    headers += _cross_origin(headers)
-    if isinstance(response, EventStreamResponse):
-        await _send_events(response, headers, send)
-        return
-    assert isinstance(response, HttpResponse)
-    headers.append((b"content-length", str(len(response.content)).encode()))
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
-
-
-async def _send_events(
-    response: EventStreamResponse, headers: list[tuple[bytes, bytes]], send: Send
-) -> None:
-    async with aclosing(response.source):
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async with aclosing(response.events) as events:
-            async for part in events:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+def _announced(scope: Scope) -> int:
+    values = (value for name, value in scope["headers"] if name == b"content-length")
+    return int(next(values, b"0"))
 
 
 def _cross_origin(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ Never hand a client's fields on unseen: a caller's `api_base` would make us call
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+import orjson
 
 from gateway.errors import InvalidRequest
 from gateway.types import ChatRequest
@@ -13,6 +14,8 @@ from gateway.types import ChatRequest
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 _Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 _Label = Annotated[str, msgspec.Meta(max_length=512)]
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a provider can read
+_LONGEST_COMPLAINT: Final = 300  # what is wrong may be quoted in it, and may be megabytes
 
 
 class _ImageUrl(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,7 +58,9 @@ class _ToolCall(msgspec.Struct):
     type: Literal["function"] = "function"
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _Sent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What a provider gets of a message."""
+
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: _Content | None = None
     name: _Label | None = None
@@ -63,6 +68,38 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     tool_call_id: str | None = None
     function_call: _FunctionCall | None = None
     refusal: str | None = None
+
+
+class _Message(_Sent, forbid_unknown_fields=True, omit_defaults=True):
+    """With what answers have besides, and agents send back as they got it: it is not handed on."""
+
+    annotations: Any = None
+    audio: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    reasoning_details: Any = None
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: Literal["function"]
+    function: _Function
+
+
+class _Schema(msgspec.Struct):
+    name: str
+    schema: dict[str, Any] | None = None
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _Schema | None = None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -76,7 +113,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: _Integer | None = None
     presence_penalty: _Penalty | None = None
     frequency_penalty: _Penalty | None = None
     logit_bias: dict[str, float] | None = None
@@ -123,6 +160,13 @@ _Body = TypeVar("_Body", bound=ChatBody)
 _chat_decoder: Final = msgspec.json.Decoder(ChatBody)
 _free_decoder: Final = msgspec.json.Decoder(FreeBody)
 _PARAMETER_FIELDS: Final = tuple(_Parameters.__struct_fields__)
+_MESSAGE_FIELDS: Final = tuple(_Sent.__struct_fields__)
+# Handed on as they are, with whatever a provider takes besides, once they have this shape.
+_SHAPES: Final[dict[str, Any]] = {
+    "tools": list[_Tool],
+    "functions": list[_Function],
+    "response_format": _ResponseFormat,
+}
 
 
 def parse_chat(raw: bytes) -> ChatRequest:
@@ -141,12 +185,11 @@ def chat_request(body: ChatBody) -> ChatRequest:
     parameters = {
         name: value for name in _PARAMETER_FIELDS if (value := getattr(body, name)) is not None
     }
-    messages = tuple(msgspec.to_builtins(message) for message in body.messages)
-    for message in messages:
-        message.setdefault("content", None)
+    for name, value in parameters.items():
+        _require_sound(name, value)
     return ChatRequest(
         model=body.model,
-        messages=messages,
+        messages=tuple(_sent(message) for message in body.messages),
         stream=bool(body.stream),
         include_usage=body.stream_options is not None and body.stream_options.include_usage,
         max_tokens=body.max_completion_tokens or body.max_tokens,
@@ -155,16 +198,45 @@ def chat_request(body: ChatBody) -> ChatRequest:
     )
 
 
+def _sent(message: _Message) -> dict[str, Any]:
+    whole = msgspec.to_builtins(message)
+    return {"content": None} | {name: whole[name] for name in _MESSAGE_FIELDS if name in whole}
+
+
+def _require_sound(name: str, value: Any) -> None:
+    """Refuses a wrong shape, and what can be read but not written again.
+
+    That is 250 levels of nesting, and integers of 65 bits.
+    """
+    try:
+        if name in _SHAPES:
+            msgspec.convert(value, _SHAPES[name])
+        orjson.dumps([[[[value]]]])  # it will lie that deep in what is sent to a provider
+    except msgspec.ValidationError as error:
+        raise _invalid(error, name) from error
+    except TypeError as error:
+        raise InvalidRequest(f"{error} (in {name}).", param=name) from error
+
+
 def _decode(decoder: msgspec.json.Decoder[_Body], raw: bytes) -> _Body:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at ")
-        param = path.strip("`").removeprefix("$.").removeprefix("$") or _named_in(said)
-        where = f" (in {param})" if param else ""
-        raise InvalidRequest(f"{said}{where}.", param=param or None) from error
+        raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from error
+
+
+def _invalid(error: msgspec.ValidationError, inside: str = "") -> InvalidRequest:
+    said, _, path = str(error).partition(" - at ")
+    within = path.strip("`").removeprefix("$")
+    param = f"{inside}{within}".removeprefix(".") or _named_in(said)
+    where = f" (in {_short(param)})" if param else ""
+    return InvalidRequest(f"{_short(said)}{where}.", param=_short(param) or None)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}…"
 
 
 def _named_in(said: str) -> str:

@@ -1,5 +1,6 @@
 """The base of the API's views: DRF's, async, without its thread hops, with our errors."""
 
+from ipaddress import ip_address
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -14,7 +15,7 @@ from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from gateway import pipeline, runtime
 from gateway.api.errors import WrongMethod, response_to
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, LimitReached, NotAuthenticated, StoreUnavailable
 from gateway.steps.respond import limit_headers
 from gateway.types import Caller, Presented
 
@@ -25,6 +26,7 @@ class GatewayView(APIView):
     """Parses, calls the pipeline, returns.  Credentials are read here and judged there."""
 
     serves_visitors: ClassVar[bool] = False
+    _presented: Presented | None = None
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Calls the method's handler; adrf's own would hop to a thread and back for DRF's checks,
@@ -40,22 +42,40 @@ class GatewayView(APIView):
             self.request = cast("Request", request)
             response: HttpResponseBase = await getattr(self, method)(asgi_request, *args, **kwargs)
         except GatewayError as error:
-            return response_to(error, request_id_of(asgi_request))
+            refused = response_to(error, request_id_of(asgi_request))
+            for name, value in (await self._limit_headers_beside(error, asgi_request)).items():
+                refused[name] = value
+            return refused
         return response
 
     def presented(self, request: ASGIRequest, visitor: str | None = None) -> Presented:
         """What the request shows of who sends it."""
-        return Presented(
+        self._presented = Presented(
             bearer=bearer_of(request),
             visitor=visitor or request.META.get(_VISITOR_META),
             may_become_visitor=self.serves_visitors,
-            ip=request.META.get("REMOTE_ADDR") or None,
+            ip=_address(request.META.get("REMOTE_ADDR", "")),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            is_gone=request.META["scalix.is_gone"],
         )
+        return self._presented
 
     async def who_and_usage(self, request: ASGIRequest) -> tuple[Caller, Usage]:
         """The caller and what is left to them; consumes nothing."""
         return await pipeline.usage_of(runtime.current(), self.presented(request))
+
+    async def _limit_headers_beside(
+        self, error: GatewayError, request: ASGIRequest
+    ) -> dict[str, str]:
+        """What is left to whoever got this error, if it can be known and isn't in it already."""
+        if isinstance(error, LimitReached | NotAuthenticated | StoreUnavailable | WrongMethod):
+            return {}
+        presented = self._presented or self.presented(request)
+        try:
+            _, usage = await pipeline.usage_of(runtime.current(), presented)
+        except GatewayError:
+            return {}
+        return limit_headers(usage)
 
 
 def bearer_of(request: ASGIRequest) -> str | None:
@@ -63,7 +83,15 @@ def bearer_of(request: ASGIRequest) -> str | None:
     scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if secret and scheme.lower() == "bearer":
         return str(secret.strip())
-    return request.META.get("HTTP_X_API_KEY")
+    return request.META.get("HTTP_X_API_KEY") or None
+
+
+def _address(text: str) -> str | None:
+    """An IP address, without an IPv6 zone; None for whatever else a proxy may have said."""
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def request_id_of(request: ASGIRequest) -> str:
@@ -83,6 +111,7 @@ def json_response(body: Any, usage: Usage | None = None, **headers: str) -> Http
 
 def _preflight(methods: list[str]) -> HttpResponse:
     response = HttpResponse(status=204)
+    del response["content-type"]
     response["access-control-allow-methods"] = ", ".join(methods)
     response["access-control-allow-headers"] = "*, authorization, content-type, x-scalix-visitor"
     response["access-control-max-age"] = "86400"

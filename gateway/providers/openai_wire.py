@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 import aiohttp
@@ -21,7 +22,7 @@ class OpenAIWire:
     """Calls over one aiohttp session.  `silence` is the longest wait between two reads."""
 
     def __init__(self, *, connect: float, silence: float) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect, sock_read=silence)
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -44,9 +45,7 @@ class OpenAIWire:
             async with self._post(wire, request) as response:
                 if response.status != 200:
                     raise failures.failure_of(response.status, await _some(response))
-                raw = await response.content.read(_LONGEST_ANSWER)
-                while more := await response.content.read(_LONGEST_ANSWER - len(raw)):
-                    raw += more
+                raw = await _read(response, _LONGEST_ANSWER)
         except TimeoutError as error:
             raise failures.timed_out() from error
         except (aiohttp.ClientError, OSError) as error:
@@ -62,11 +61,12 @@ class OpenAIWire:
             async with self._post(wire, request) as response:
                 if response.status != 200:
                     raise failures.failure_of(response.status, await _some(response))
-                async for data in sse.event_data(response.content.iter_any()):
-                    if data == _DONE:
-                        return
-                    yield _chunk(data)
-                    started = True
+                async with aclosing(sse.event_data(response.content.iter_any())) as events:
+                    async for data in events:
+                        if data == _DONE:
+                            return
+                        yield _chunk(data)
+                        started = True
         except ProviderUnavailable as failure:
             raise _cut(failure) if started else failure from failure.__cause__
         except TimeoutError as error:
@@ -81,7 +81,7 @@ class OpenAIWire:
             raise RuntimeError("the provider session is not open")
         return self._session.post(
             wire.url,
-            data=orjson.dumps(openai_body(wire, request)),
+            data=openai_body(wire, request),
             headers=wire.headers,
             allow_redirects=False,
         )
@@ -104,10 +104,10 @@ def _chunk(data: bytes) -> dict[str, Any]:
         raise failures.rubbish() from error
     if not isinstance(body, dict):
         raise failures.rubbish()
-    if "error" in body:
+    if body.get("error"):
         raise failures.failure_of(500, data)
-    choices = body.get("choices")
-    if choices != [] and not _are_choices(choices, "delta"):
+    body["choices"] = body.get("choices") or []  # some leave it out of what reports the usage
+    if body["choices"] and not _are_choices(body["choices"], "delta"):
         raise failures.rubbish()
     return body
 
@@ -127,4 +127,13 @@ def _cut(failure: ProviderUnavailable) -> StreamCut:
 async def _some(response: aiohttp.ClientResponse) -> bytes:
     """The beginning of an error's body, without waiting for long ones."""
     async with asyncio.timeout(5):
-        return await response.content.read(_LONGEST_ERROR)
+        return await _read(response, _LONGEST_ERROR)
+
+
+async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    """The body up to so many bytes."""
+    parts, left = list[bytes](), longest
+    while left and (part := await response.content.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -1,9 +1,9 @@
 """Server-sent events, read: bytes as they come, in any cut, to the data of each event."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 
-async def event_data(parts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def event_data(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """The `data` of each event.  Comments, other fields and empty events are passed over.
 
     Lines end in LF or CRLF.  Several data lines of one event are joined by LF, as the standard

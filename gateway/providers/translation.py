@@ -6,13 +6,18 @@ that call providers.  Never its proxy, its retries, its callbacks or its account
 
 import asyncio
 import functools
+import logging
 import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from gateway.errors import InvalidRequest
+import orjson
+
+from gateway.errors import InvalidRequest, ProviderUnavailable
 from gateway.types import ChatRequest, Target
+
+logger = logging.getLogger(__name__)
 
 _ADDRESS_PARAMETERS: Final = {"stream": False}
 
@@ -26,7 +31,8 @@ def library() -> ModuleType:
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.drop_params = True  # a parameter that a fallback does not know must not fail it
-    return litellm
+    module: ModuleType = litellm
+    return module
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +83,38 @@ def wire_of(target: Target) -> Wire | None:
         litellm_params=_ADDRESS_PARAMETERS,
         stream=False,
     )
+    if not url.endswith("/chat/completions"):  # Cohere's, whose class is derived from OpenAI's
+        return None
     return Wire(config, url, headers, model)
 
 
-def openai_body(wire: Wire, request: ChatRequest) -> dict[str, Any]:
-    """The request in the provider's dialect of the OpenAI wire."""
+def openai_body(wire: Wire, request: ChatRequest) -> bytes:
+    """The request in the provider's dialect of the OpenAI wire.
+
+    InvalidRequest for a parameter that the provider does not know, ProviderUnavailable where
+    litellm can make nothing of the request for this deployment.
+    """
     litellm = library()
     asked = parameters_of(request)
     try:
         mapped = wire.config.map_openai_params(
             non_default_params=asked, optional_params={}, model=wire.model, drop_params=True
         )
-        body: dict[str, Any] = wire.config.transform_request(
+        body = wire.config.transform_request(
             model=wire.model,
-            messages=list(request.messages),
+            messages=[dict(message) for message in request.messages],
             optional_params=mapped,
             litellm_params={},
             headers={},
         )
+        return orjson.dumps(body)
     except litellm.UnsupportedParamsError as error:
         raise InvalidRequest(str(error.message), code="unsupported_parameter") from error
-    return body
+    except Exception as error:  # its classes raise what they happen to meet
+        logger.warning("litellm can't translate for %s: %s", wire.url, type(error).__name__)
+        raise ProviderUnavailable(
+            "The request can't be put into this provider's form.", code="provider_misconfigured"
+        ) from error
 
 
 def parameters_of(request: ChatRequest) -> dict[str, Any]:

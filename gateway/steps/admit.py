@@ -13,6 +13,7 @@ from accounts.identifiers import uuid7
 from accounts.postgres import PostgresUnavailable
 from billing.metering.debts import QuotaDebts
 from billing.metering.ledger import Ending, Intent, LedgerUnavailable, LedgerWriter
+from billing.metering.processes import Heartbeat
 from billing.metering.quota import (
     Quota,
     QuotaBooking,
@@ -45,6 +46,7 @@ class Admission:
     quota: Quota
     ledger: LedgerWriter
     debts: QuotaDebts
+    heartbeat: Heartbeat
     process_id: uuid.UUID
     longest: dt.timedelta
     upgrade_url: str
@@ -53,14 +55,14 @@ class Admission:
         """A committed reservation, or a GatewayError and nothing booked."""
         model = self._model_for(caller, request.model).entry
         counted = await _count(request, caller)
-        prompt_tokens = tokenizer.bound_prompt(counted)
+        prompt_bound = tokenizer.bound_prompt(counted)
         asked = _output_tokens(caller, model, request, counted)
         request_id, now = uuid7(), dt.datetime.now(dt.UTC)
         quota_request = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
             limits=caller.limits,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=prompt_bound,
             output_tokens=None if asked is None else asked * request.choices,
             least_output_tokens=request.choices,
             deadline_ms=int((now + self.longest).timestamp() * 1000),
@@ -75,7 +77,8 @@ class Admission:
                 caller=caller,
                 model=model,
                 request=replace(request, max_tokens=granted),
-                prompt_tokens=prompt_tokens,
+                prompt_tokens=counted,
+                prompt_bound=prompt_bound,
                 usage=booking.usage,
                 lowered_max_tokens=granted if granted != asked else None,
                 admitted_at=booking.usage.counters.at,
@@ -141,7 +144,7 @@ class Admission:
             tier=caller.limits.tier,
             model=request.model,
             streamed=request.stream,
-            reserved_tokens=reservation.prompt_tokens + output,
+            reserved_tokens=reservation.prompt_bound + output,
             admitted_at=reservation.admitted_at,
             deadline_at=reservation.deadline_at,
             process_id=self.process_id,
@@ -151,8 +154,7 @@ class Admission:
         except LedgerUnavailable as error:
             raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
         try:
-            if booking.may_be_forgotten(self.quota.commit_bound):
-                await self._book(quota_request)
+            await self._confirm(quota_request, booking)
         except BaseException as error:
             # The row stands, the booking may not: the row ends here.
             code = "quota_refused" if isinstance(error, QuotaRefused) else "quota_unavailable"
@@ -160,6 +162,17 @@ class Admission:
                 Ending(intent.id, "failed", False, dt.datetime.now(dt.UTC), error_code=code)
             )
             raise
+
+    async def _confirm(self, quota_request: QuotaRequest, booking: QuotaBooking) -> None:
+        """Sees that the booking stands beside the row that is committed now."""
+        if not self.heartbeat.lived_since(booking.asked_at):
+            raise StoreUnavailable("This server was cut off for a moment. Try again.")
+        if booking.may_be_forgotten(self.quota.commit_bound):
+            granted = booking.output_tokens  # as the row has it, or nothing
+            least = quota_request.least_output_tokens if granted is None else granted
+            await self._book(
+                replace(quota_request, output_tokens=granted, least_output_tokens=least)
+            )
 
 
 def refusal(error: QuotaRefused, upgrade_url: str) -> LimitReached:
@@ -174,7 +187,7 @@ def refusal(error: QuotaRefused, upgrade_url: str) -> LimitReached:
 
 
 async def _count(request: ChatRequest, caller: Caller) -> int:
-    characters = request.prompt_characters
+    characters = sum(map(len, request.prompt_texts()))
     most = caller.limits.prompt_characters
     if most is not None and characters > most:
         raise InvalidRequest(

@@ -2,9 +2,10 @@
 
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Final
 
-from accounts import visitors
+from accounts import credentials, visitors
 from accounts.identifiers import uuid7
 from accounts.identity import TokenRefused, TokenUses, find_token_holder
 from accounts.postgres import PostgresUnavailable, ReadPool
@@ -35,29 +36,47 @@ class Authenticator:
             if presented.session_user_id is not None:
                 limits = await self._plans.limits_for_user(presented.session_user_id)
                 return Caller(presented.session_user_id, limits)
-            if presented.may_become_visitor:
-                return await self._visitor(presented)
         except PostgresUnavailable as error:
             raise StoreUnavailable("The account database is away. Try again shortly.") from error
+        if presented.may_become_visitor:
+            return self._visitor(presented)
         raise NotAuthenticated(
             "No token was sent. Send one as `Authorization: Bearer scalix_…`; create it on the "
             "tokens page."
         )
 
+    async def remember(self, caller: Caller, presented: Presented) -> None:
+        """Writes a visitor down, or that they came again; for users there is nothing to write."""
+        if not caller.is_visitor:
+            return
+        try:
+            await visitors.remember(
+                self._reads, caller.account_id, presented.ip, presented.user_agent
+            )
+        except PostgresUnavailable as error:
+            raise StoreUnavailable("The account database is away. Try again shortly.") from error
+
     async def _by_token(self, secret: str) -> Caller:
         known = self._known.get(secret)
         if known is None or known[0] < time.monotonic():
             known = (time.monotonic() + _CACHE_SECONDS, await self._look_up(secret))
-            self._known[secret] = known
-            self._known.move_to_end(secret)
-            if len(self._known) > _CACHE_ENTRIES:
-                self._known.popitem(last=False)
+            self._keep(secret, known)
         found = known[1]
         if isinstance(found, NotAuthenticated):
             raise NotAuthenticated(found.message, code=found.code)
         if found.token is not None:
             self._token_uses.saw(found.token.token_id)
-        return found
+        # The plan as it is now: what staff edit must not wait for this cache after its own.
+        return replace(found, limits=self._plans.limits_of(found.limits.tier))
+
+    def _keep(self, secret: str, found: tuple[float, Caller | NotAuthenticated]) -> None:
+        """Remembers a look-up; not one for any text that somebody makes up, of any length."""
+        if not credentials.is_well_formed(secret):
+            return
+        self._known[secret] = found
+        self._known.move_to_end(secret)
+        if len(self._known) > _CACHE_ENTRIES:
+            self._known.popitem(last=False)
 
     async def _look_up(self, secret: str) -> Caller | NotAuthenticated:
         try:
@@ -67,13 +86,13 @@ class Authenticator:
         limits = await self._plans.limits_for_user(holder.user_id)
         return Caller(holder.user_id, limits, token=holder)
 
-    async def _visitor(self, presented: Presented) -> Caller:
-        """The visitor that the credential proves, or a new one: ours to name, never the client's."""
+    def _visitor(self, presented: Presented) -> Caller:
+        """The visitor that the credential proves, or a new one; the client's word names nobody."""
+        limits = self._plans.limits_of(Tier.VISITOR.value)
         credential = presented.visitor
         visitor_id = visitors.visitor_id_of(credential) if credential else None
-        if visitor_id is None or credential is None:
-            visitor_id = uuid7()
-            credential = visitors.credential_for(visitor_id)
-        await visitors.remember(self._reads, visitor_id, presented.ip, presented.user_agent)
-        limits = self._plans.limits_of(Tier.VISITOR.value)
-        return Caller(visitor_id, limits, visitor=credential)
+        if visitor_id is not None:
+            return Caller(visitor_id, limits, visitor=credential)
+        visitor_id = uuid7()
+        credential = visitors.credential_for(visitor_id)
+        return Caller(visitor_id, limits, visitor=credential, is_new=True)

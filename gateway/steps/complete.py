@@ -3,14 +3,13 @@
 import datetime as dt
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.errors import GatewayError, ProvidersExhausted, ProviderUnavailable
+from gateway.errors import GatewayError, ProvidersExhausted, ProviderUnavailable, StreamCut
 from gateway.providers.client import Providers
-from gateway.token_report import StreamReport, counted, reported, text_of_completion
-from gateway.types import Attempt, ChatRequest, Target, TokenUsage
+from gateway.token_report import StreamReport
+from gateway.types import Attempt, ChatRequest, Target
 
 
 @dataclass(slots=True)
@@ -24,6 +23,10 @@ class Trail:
         milliseconds = int((time.monotonic() - since) * 1000)
         self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
 
+    def ended(self, outcome: str) -> tuple[Attempt, ...]:
+        """All attempts, the last of which was a stream that ended so."""
+        return (*self.attempts[:-1], replace(self.attempts[-1], outcome=outcome))
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -31,7 +34,6 @@ class Completion:
 
     target: Target
     body: dict[str, Any]
-    tokens: TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,11 @@ async def complete(
         except ProviderUnavailable as failure:
             trail.add(target, failure.code, since)
             continue
-        except GatewayError as failure:
-            trail.add(target, failure.code, since)
+        except BaseException as error:
+            trail.add(target, _outcome_of(error), since)
             raise
         trail.add(target, "completed", since)
-        tokens = reported(body.get("usage")) or counted(request, text_of_completion(body))
-        return Completion(target, body, tokens)
+        return Completion(target, body)
     raise _exhausted(request, trail)
 
 
@@ -70,18 +71,15 @@ async def open_stream(
     """The first stream that begins: until its first content another target can still be tried."""
     for target in targets:
         since = time.monotonic()
-        chunks = providers.stream(target, request)
         try:
+            chunks = providers.stream(target, request)
             first = await _until_content(chunks)
-        except GatewayError as failure:
-            await chunks.aclose()
+        except (ProviderUnavailable, StreamCut) as failure:
             trail.add(target, failure.code, since)
-            if isinstance(failure, ProviderUnavailable) or failure.code == "stream_cut":
-                continue
+            continue
+        except BaseException as error:
+            trail.add(target, _outcome_of(error), since)
             raise
-        except BaseException:
-            async with aclosing(chunks):
-                raise
         trail.add(target, "streaming", since)
         return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
     raise _exhausted(request, trail)
@@ -90,15 +88,26 @@ async def open_stream(
 async def _until_content(
     chunks: AsyncGenerator[dict[str, Any], None],
 ) -> tuple[dict[str, Any], ...]:
-    """The chunks up to the first that says something, or all of a stream that says nothing."""
+    """The chunks up to the first that says something, or all of a stream that says nothing.
+
+    Whatever goes wrong, the chunks are closed.
+    """
     report, first = StreamReport(), []
-    async for chunk in chunks:
-        first.append(chunk)
-        if report.saw(chunk):
-            break
-    if not first:
+    try:
+        async for chunk in chunks:
+            first.append(chunk)
+            if report.saw(chunk):
+                break
+    except BaseException:
+        await chunks.aclose()
+        raise
+    if not any(chunk["choices"] for chunk in first):
         raise ProviderUnavailable("The provider's answer is empty.", code="provider_bad_response")
     return tuple(first)
+
+
+def _outcome_of(error: BaseException) -> str:
+    return error.code if isinstance(error, GatewayError) else "interrupted"
 
 
 def _exhausted(request: ChatRequest, trail: Trail) -> ProvidersExhausted:

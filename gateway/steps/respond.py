@@ -1,5 +1,6 @@
 """Step 6: the answer as the caller gets it: JSON or server-sent events, and the limit headers."""
 
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final
@@ -10,6 +11,8 @@ from billing.metering.usage import LimitState, Usage
 from gateway.errors import GatewayError
 from gateway.refusals import wire_duration
 from gateway.types import Reservation, TokenUsage
+
+logger = logging.getLogger(__name__)
 
 _DONE: Final = b"data: [DONE]\n\n"
 _POLICIES: Final = {  # the name and the seconds of each window, in the IETF draft's headers
@@ -28,7 +31,7 @@ def completion(
         "created": int(reservation.admitted_at.timestamp()),
         "model": model,
         "choices": body["choices"],
-        "usage": body["usage"] if isinstance(body.get("usage"), dict) else usage_block(tokens),
+        "usage": usage_block(tokens) if tokens.estimated else body["usage"],
     }
 
 
@@ -66,7 +69,7 @@ def usage_block(tokens: TokenUsage) -> dict[str, Any]:
 
 async def events(
     chunks: AsyncGenerator[dict[str, Any], None],
-    error_body: Callable[[GatewayError], dict[str, Any]],
+    error_event: Callable[[GatewayError], bytes],
 ) -> AsyncGenerator[bytes, None]:
     """Server-sent events of a stream; an error in its middle is its last event."""
     dumps = orjson.dumps
@@ -75,7 +78,11 @@ async def events(
             async for chunk in chunks:
                 yield b"data: " + dumps(chunk) + b"\n\n"
         except GatewayError as error:
-            yield b"data: " + dumps(error_body(error)) + b"\n\n"
+            yield error_event(error)
+            return
+        except Exception:
+            logger.exception("a stream broke off")
+            yield error_event(GatewayError("Something went wrong here. Nothing was charged."))
             return
         yield _DONE
 

@@ -6,9 +6,10 @@ cancelled, and what a store that is away could not be told stays owed to it.
 
 import asyncio
 import datetime as dt
-from collections.abc import Coroutine
+import logging
+import uuid
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Final
 
 from billing.metering.debts import QuotaDebts
 from billing.metering.ledger import Ended, Ending, LedgerUnavailable, LedgerWriter
@@ -17,6 +18,8 @@ from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.usage import Usage
 from gateway.errors import StoreUnavailable
 from gateway.types import Outcome, Reservation, TokenUsage
+
+logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS: Final = 2.0
 
@@ -31,7 +34,12 @@ class Settlement:
         self._quota = quota
         self._debts = debts
         self._prices = prices
-        self._running: set[asyncio.Task[Usage]] = set()
+        self._expected: dict[uuid.UUID, asyncio.Future[None]] = {}
+        self._running: set[asyncio.Task[Usage]] = set()  # the loop itself holds tasks weakly
+
+    def expect(self, reservation: Reservation) -> None:
+        """Notes that this request is to be settled: `finish` waits for it."""
+        self._expected[reservation.request_id] = asyncio.get_running_loop().create_future()
 
     async def settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
         """The account's usage afterwards.
@@ -39,18 +47,22 @@ class Settlement:
         StoreUnavailable when the ledger can't be reached: nothing is charged then, so an answer
         that the caller has not seen yet must not be given.
         """
-        return await self._to_the_end(self._settle(reservation, outcome))
+        task = asyncio.create_task(self._settle(reservation, outcome))
+        self._running.add(task)
+        task.add_done_callback(lambda _: self._settled(reservation, task))
+        return await asyncio.shield(task)
 
     async def finish(self, patience: float = 10.0) -> None:
-        """Waits for the settlements that run on behind cancelled requests."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=patience)
+        """Waits for the requests that still run, and for settlements behind cancelled ones."""
+        if self._expected:
+            await asyncio.wait(self._expected.values(), timeout=patience)
+        if self._expected:
+            logger.warning("stopping with %d requests unsettled", len(self._expected))
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, Usage]) -> Usage:
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+    def _settled(self, reservation: Reservation, task: asyncio.Task[Usage]) -> None:
+        self._running.discard(task)
+        if done := self._expected.pop(reservation.request_id, None):
+            done.set_result(None)
 
     async def _settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
         try:
@@ -66,7 +78,10 @@ class Settlement:
             self._ledger.owe(
                 self._ending(reservation, outcome), lambda ended: self._owe(reservation, ended)
             )
-            raise StoreUnavailable("The ledger went away while this was answered.") from error
+            consequence = "is charged once it is back" if outcome.charged else "was not charged"
+            raise StoreUnavailable(
+                f"The ledger went away while this was answered. It {consequence}."
+            ) from error
         return await self._tell_the_counters(reservation, ended)
 
     async def _tell_the_counters(self, reservation: Reservation, ended: Ended) -> Usage:

@@ -1,0 +1,67 @@
+"""What the tests send, and how they read what comes back."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+
+from tests.upstream.double import UpstreamDouble
+from tests.upstream.script import marker
+
+COMPLETIONS: Final = "/v1/chat/completions"
+FREE_COMPLETION: Final = "/api/v1/free/completion"
+PATIENCE: Final = 10.0
+
+Json = dict[str, Any]
+
+
+def asking(text: str = "Say something", script: Json | None = None, **fields: Any) -> Json:
+    """A request's body; `script` tells the upstream what to do with it."""
+    content = f"{text} {marker(**script)}" if script else text
+    body = {"model": "scalix-free", "messages": [{"role": "user", "content": content}]}
+    return body | fields
+
+
+def events_of(text: str) -> list[Any]:
+    """The data of each server-sent event, parsed; `[DONE]` as it is."""
+    data = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    return [one if one == "[DONE]" else json.loads(one) for one in data]
+
+
+def text_of(chunks: list[Any]) -> str:
+    """What the chunks of a stream say together."""
+    return "".join(
+        choice["delta"].get("content") or ""
+        for chunk in chunks
+        if chunk != "[DONE]"
+        for choice in chunk.get("choices", ())
+    )
+
+
+def error_of(response: httpx.Response) -> Json:
+    """The error object, once it is certain that it is whole and names its request."""
+    assert response.headers["content-type"] == "application/json", response.text[:500]
+    error: Json = response.json()["error"]
+    assert set(error) == {"message", "type", "code", "param", "metadata"}
+    assert error["message"]
+    assert error["metadata"]["request_id"] == response.headers["x-request-id"]
+    assert response.headers["request-id"] == response.headers["x-request-id"]
+    assert "Traceback" not in response.text
+    return error
+
+
+async def arrival(upstream: UpstreamDouble, call_id: str) -> None:
+    """Returns once the upstream has heard of a call with this mark."""
+    await asyncio.to_thread(upstream.await_arrival, call_id)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
+    """Returns once the condition holds; TimeoutError if it does not come about."""
+    deadline = time.monotonic() + patience
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition has not come about")
+        await asyncio.sleep(0.005)

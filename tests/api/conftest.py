@@ -1,0 +1,135 @@
+"""The API over HTTP, in this process: a server, a client, and what is left behind afterwards."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import redis
+from asgiref.sync import sync_to_async
+
+from accounts.postgres import connect
+from billing.metering.quota import PARTITIONS
+from billing.metering.usage import Counters
+from billing.models import LedgerEntry
+from gateway.models import Deployment, Placement, PublicModel
+from gateway.runtime import Gateway
+from tests.api.server import serving
+from tests.conftest import Person
+from tests.upstream.double import UpstreamDouble
+
+PATIENCE = 10.0
+
+Row = dict[str, Any]
+LedgerRows = Callable[[], Awaitable[list[Row]]]
+CountersOf = Callable[[Person | uuid.UUID], Awaitable[Counters]]
+Serve = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def old_store(flush: "redis.Redis") -> None:
+    """Tells the empty counter store that it has been there for long.
+
+    The first request of an account waits, in a store that has lost its memory just now, until what
+    was booked before must be in the ledger.  It would do so in each test.
+    """
+    epochs = {f"scalix:{{p{number:03}}}:epoch": 1 for number in range(PARTITIONS)}
+    flush.mset(epochs)
+
+
+@pytest.fixture
+async def address(gateway: Gateway, old_store: None) -> AsyncIterator[str]:
+    """Where the API is."""
+    async with serving() as address:
+        yield address
+
+
+@pytest.fixture
+async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API that sends no credential of its own."""
+    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def ledger_rows() -> LedgerRows:
+    """Reads all committed rows of the ledger, oldest first, on a connection of its own."""
+    columns = [field.name for field in LedgerEntry._meta.get_fields()]
+    query = f"SELECT {', '.join(columns)} FROM billing_ledgerentry ORDER BY id"
+
+    async def read() -> list[Row]:
+        connection = await connect(PATIENCE)
+        try:
+            cursor = await connection.execute(query)
+            return [dict(zip(columns, row, strict=True)) for row in await cursor.fetchall()]
+        finally:
+            await connection.close()
+
+    return read
+
+
+@pytest.fixture
+def counters(gateway: Gateway) -> CountersOf:
+    """What an account has used of its limits, as every header and page says it."""
+
+    async def read(account: Person | uuid.UUID) -> Counters:
+        account_id = account.account_id if isinstance(account, Person) else account
+        usage = await gateway.quota.peek(account_id, gateway.plans.limits_of("free"))
+        return usage.counters
+
+    return read
+
+
+@pytest.fixture
+def untouched(
+    gateway: Gateway, upstream: UpstreamDouble, ledger_rows: LedgerRows, counters: CountersOf
+) -> Callable[..., Awaitable[None]]:
+    """Asserts that nothing has been written, counted for these people, or said to the upstream."""
+
+    async def check(*people: Person) -> None:
+        await gateway.settlement.finish()
+        assert await ledger_rows() == []
+        assert upstream.received() == 0
+        for person in people:
+            used = await counters(person)
+            assert (used.hour_requests, used.day_requests) == (0, 0)
+            assert (used.day_tokens, used.in_flight) == (0, 0)
+
+    return check
+
+
+@pytest.fixture
+def serve(gateway: Gateway, upstream: UpstreamDouble) -> Serve:
+    """Puts a public model and the deployments that serve it into the catalogue.
+
+    Deployments are called at the upstream unless they name another `base_url`; each is tried after
+    the one before it.
+    """
+
+    async def make(
+        model: str = "tested",
+        *,
+        deployments: dict[str, dict[str, Any]] | None = None,
+        **fields: Any,
+    ) -> None:
+        await sync_to_async(_serve)(upstream, model, deployments or {f"{model}-one": {}}, fields)
+        await gateway.catalogue.refresh()
+
+    return make
+
+
+def _serve(
+    upstream: UpstreamDouble,
+    name: str,
+    deployments: dict[str, dict[str, Any]],
+    fields: dict[str, Any],
+) -> None:
+    defaults = {"title": name, "context_window": 32_768, "max_output_tokens": 8_192}
+    model, _ = PublicModel.objects.update_or_create(name=name, defaults=defaults | fields)
+    for priority, (deployment_name, overrides) in enumerate(deployments.items()):
+        values = {"provider": "openai", "upstream_model": "double-large"} | overrides
+        values.setdefault("base_url", upstream.base_url)
+        place = {"priority": values.pop("priority", priority), "weight": values.pop("weight", 1)}
+        deployment, _ = Deployment.objects.update_or_create(name=deployment_name, defaults=values)
+        Placement.objects.update_or_create(model=model, deployment=deployment, defaults=place)
