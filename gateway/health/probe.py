@@ -1,0 +1,94 @@
+"""Does a deployment answer?  Asked with a real completion of one token, on nobody's account."""
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+
+from accounts.identifiers import uuid7_floor
+from accounts.postgres import ReadPool
+from gateway.catalogue.snapshot import Catalogue
+from gateway.errors import GatewayError
+from gateway.providers.client import Providers
+from gateway.types import ChatRequest, Target
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS: Final = 5.0
+_PROVEN_FOR: Final = dt.timedelta(minutes=1)
+
+# Deployments that have just answered somebody, unless their last probe says otherwise: then it
+# is for the next one to take that back.
+_PROVEN: Final = """
+SELECT DISTINCT entry.deployment FROM billing_ledgerentry entry
+ WHERE entry.id >= %s AND entry.status = 'settled' AND coalesce((
+       SELECT result.succeeded FROM gateway_proberesult result
+         JOIN gateway_deployment deployment ON deployment.id = result.deployment_id
+        WHERE deployment.name = entry.deployment
+        ORDER BY result.probed_at DESC LIMIT 1), true)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How one deployment answered; `error` says what was wrong, for staff."""
+
+    deployment: str
+    succeeded: bool
+    latency_ms: int
+    error: str = ""
+
+
+async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
+    """Probes every deployment that callers can be sent to and that live traffic does not prove.
+
+    Each has so many seconds to answer.  Opens its own connections.  Raises PostgresUnavailable.
+    """
+    pool = ReadPool(size=1)
+    providers = Providers(connect=seconds, silence=seconds)
+    try:
+        targets = await _targets_to_probe(pool)
+        if not targets:
+            return []
+        await providers.open()
+        probes = (probe(providers, target, seconds) for target in targets)
+        return list(await asyncio.gather(*probes))
+    finally:
+        await providers.close()
+        await pool.close()
+
+
+async def probe(providers: Providers, target: Target, seconds: float) -> Probe:
+    """Asks one deployment for one token."""
+    request = ChatRequest(
+        model=target.upstream_model,
+        messages=({"role": "user", "content": "Say yes."},),
+        max_tokens=1,
+    )
+    since = time.monotonic()
+    error = ""
+    try:
+        async with asyncio.timeout(seconds):
+            await providers.complete(target, request)
+    except TimeoutError:
+        error = f"no answer within {seconds:g} s"
+    except GatewayError as failure:
+        error = f"{failure.code}: {failure.message}"
+    except Exception as failure:  # whatever it is, it is this deployment's and not the others'
+        logger.exception("the probe of %s broke", target.deployment)
+        error = f"{type(failure).__name__}: {failure}"
+    latency_ms = int((time.monotonic() - since) * 1000)
+    return Probe(target.deployment, not error, latency_ms, error)
+
+
+async def _targets_to_probe(pool: ReadPool) -> list[Target]:
+    catalogue = Catalogue(pool, settings.PROVIDER_VARIABLES)
+    await catalogue.refresh()
+    since = uuid7_floor(dt.datetime.now(dt.UTC) - _PROVEN_FOR)
+    proven = {row[0] for row in await pool.fetch(_PROVEN, (since,))}
+    targets = {target.deployment: target for row in catalogue.usable() for target in row.targets}
+    return [target for name, target in sorted(targets.items()) if name not in proven]
