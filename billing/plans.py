@@ -52,6 +52,6 @@ class PlanBook:
         return self._plans[tier]
 
     async def limits_for_user(self, user_id: uuid.UUID) -> Limits:
-        """What the user's subscription gives, free where there is none; nothing else gives a tier."""
+        """What the user's subscription gives, free where there is none; nothing else does."""
         rows = await self._pool.fetch(_TIER, (user_id,))
         return self.limits_of(rows[0][0] if rows else Tier.FREE.value)

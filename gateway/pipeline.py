@@ -41,7 +41,7 @@ async def run(
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
     caller = await gateway.authenticator.authenticate(presented)
     try:
-        reservation = await gateway.admission.admit(caller, request)
+        reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except QuotaRefused as error:
         raise refusal(error, gateway.upgrade_url) from None
     gateway.settlement.expect(reservation)

@@ -3,12 +3,12 @@
 import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from accounts.identifiers import encode
+from accounts.identifiers import encode, uuid7
 from accounts.identity import TokenHolder
 from billing.metering.usage import Usage
 from billing.plans import Limits
@@ -26,6 +26,8 @@ class Presented:
     user_agent: str = ""
     # Whether it is the caller who has gone, asked when the request's task is cancelled.
     is_gone: Callable[[], bool] = lambda: True
+    # Every response carries it, and the ledger's row if the request comes to one.
+    request_id: uuid.UUID = field(default_factory=uuid7)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,11 @@ class ChatCompletions(GatewayView):
         """A chat completion, whole or as server-sent events."""
         chat = parse_chat(request.read())
         reply = await pipeline.run(runtime.current(), self.presented(request), chat)
-        return chat_response(request, reply)
+        return chat_response(reply)
 
 
-def chat_response(request: ASGIRequest, reply: Reply | StreamReply) -> HttpResponseBase:
+def chat_response(reply: Reply | StreamReply) -> HttpResponseBase:
     """The reply as OpenAI's endpoint gives it."""
-    request.META["scalix.request_id"] = reply.reservation.wire_id
     if isinstance(reply, Reply):
         response: HttpResponseBase = json_response(reply.body)
         usage = reply.usage

@@ -27,7 +27,7 @@ class FreeCompletion(GatewayView):
         reply = await pipeline.run(runtime.current(), presented, chat)
         if isinstance(reply, Reply):
             reply.body.update(_free_fields(reply, body))
-        response = chat_response(request, reply)
+        response = chat_response(reply)
         if credential := reply.reservation.caller.visitor:
             response[VISITOR_HEADER] = credential
         return response

@@ -49,13 +49,14 @@ class GatewayHandler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its body to the last byte of its response."""
-        request_id = encode("req", uuid7())
+        request_id = uuid7()
         try:
             request = _request(scope, await _read_body(scope, receive))
         except _ClientGone:
             return
         except InvalidRequest as error:
-            await _Response(send).send(response_to(error, request_id), request_id)
+            name = encode("req", request_id)
+            await _Response(send).send(response_to(error, name), name)
             return
         request.META["scalix.request_id"] = request_id
         response = _Response(send)

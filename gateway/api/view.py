@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt  # noqa: F401  (DRF's as_view applies it)
 from rest_framework.request import Request
 
+from accounts.identifiers import encode
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from gateway import pipeline, runtime
@@ -57,6 +58,7 @@ class GatewayView(APIView):
             ip=_address(request.META.get("REMOTE_ADDR", "")),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             is_gone=request.META["scalix.is_gone"],
+            request_id=request.META["scalix.request_id"],
         )
         return self._presented
 
@@ -96,7 +98,7 @@ def _address(text: str) -> str | None:
 
 def request_id_of(request: ASGIRequest) -> str:
     """The id of this request, which every response carries."""
-    return str(request.META["scalix.request_id"])
+    return encode("req", request.META["scalix.request_id"])
 
 
 def json_response(body: Any, usage: Usage | None = None, **headers: str) -> HttpResponse:

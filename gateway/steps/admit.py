@@ -9,7 +9,6 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 
-from accounts.identifiers import uuid7
 from accounts.postgres import PostgresUnavailable
 from billing.metering.debts import QuotaDebts
 from billing.metering.ledger import Ending, Intent, LedgerUnavailable, LedgerWriter
@@ -51,13 +50,15 @@ class Admission:
     longest: dt.timedelta
     upgrade_url: str
 
-    async def admit(self, caller: Caller, request: ChatRequest) -> Reservation:
-        """A committed reservation, or a GatewayError and nothing booked."""
+    async def admit(
+        self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
+    ) -> Reservation:
+        """A committed reservation under this id, or a GatewayError and nothing booked."""
         model = self._model_for(caller, request.model).entry
         counted = await _count(request, caller)
         prompt_bound = tokenizer.bound_prompt(counted)
         asked = _output_tokens(caller, model, request, counted)
-        request_id, now = uuid7(), dt.datetime.now(dt.UTC)
+        now = dt.datetime.now(dt.UTC)
         quota_request = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
