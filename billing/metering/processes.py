@@ -41,15 +41,25 @@ _END: Final = "UPDATE billing_gatewayprocess SET ended_at = now() WHERE id = %s"
 class Heartbeat:
     """This process's sign of life.  `also` is called after each beat, for what is written rarely.
 
-    `also` may raise PostgresUnavailable.
+    `also` may raise PostgresUnavailable.  The other arguments are for tests; times in seconds.
     """
 
     def __init__(
-        self, pool: ReadPool, process_id: uuid.UUID, also: Callable[[], Awaitable[None]]
+        self,
+        pool: ReadPool,
+        process_id: uuid.UUID,
+        also: Callable[[], Awaitable[None]],
+        *,
+        pause: float = HEARTBEAT_SECONDS,
+        retry_pause: float = _RETRY_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._process_id = process_id
         self._also = also
+        self._pause = pause
+        self._retry_pause = retry_pause
+        self._clock = clock
         self._beat_at = self._unbroken_since = -float("inf")
         self._task: asyncio.Task[None] | None = None
 
@@ -71,24 +81,24 @@ class Heartbeat:
 
     def lived_since(self, moment: float) -> bool:
         """Whether nobody can have taken this process for dead since `moment` (time.monotonic())."""
-        return moment >= self._unbroken_since and time.monotonic() - self._beat_at < _LEASE_SECONDS
+        return moment >= self._unbroken_since and self._clock() - self._beat_at < _LEASE_SECONDS
 
     async def beat(self) -> None:
         """One heartbeat.  Raises PostgresUnavailable."""
         # From before the question, so that the database's time of it is not the earlier one.
-        asked_at = time.monotonic()
+        asked_at = self._clock()
         await self._pool.fetch(_BEAT, (self._process_id, socket.gethostname()[:120], os.getpid()))
         if asked_at - self._beat_at > _LEASE_SECONDS:
             self._unbroken_since = asked_at
         self._beat_at = asked_at
 
     async def _keep_beating(self) -> None:
-        pause = HEARTBEAT_SECONDS
+        pause = self._pause
         while True:
             await asyncio.sleep(pause)
             try:
                 await self.beat()
                 await self._also()
-                pause = HEARTBEAT_SECONDS
+                pause = self._pause
             except PostgresUnavailable:
-                pause = _RETRY_SECONDS
+                pause = self._retry_pause
