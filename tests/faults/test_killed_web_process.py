@@ -9,7 +9,7 @@ import uvloop
 from bench.ledger import Ledger
 from bench.product import Product
 from tests.faults.agreement import compare
-from tests.faults.cases import Case, Load, mixed_cases
+from tests.faults.cases import Case, Load, Member, mixed_cases
 from tests.faults.conftest import Join
 from tests.faults.counters import open_at_once, used_tokens
 from tests.gateway_server import WEB_PROCESSES
@@ -17,7 +17,8 @@ from tests.upstream.double import UpstreamDouble
 
 REQUESTS = 2000
 AT_ONCE = 64
-ACCOUNTS = 8
+# So many that none runs out of its 20 slots while dead processes still hold some of them.
+ACCOUNTS = 32
 KILLS = 5
 ABANDONED_WITHIN = 30.0
 PRO_CONCURRENCY = 20
@@ -68,6 +69,12 @@ def test_five_killed_processes_leave_the_books_in_order(
     assert (in_calls - in_rows).total() <= len(abandoned)
     for member in members:
         assert used_tokens(product, member) == ledger.tokens_today(member.email)
-    assert open_at_once(product, double, members[0], PRO_CONCURRENCY + 1) == PRO_CONCURRENCY
+    # Concurrency is back, looked at where the most of it was held.
+    worst = max(members, key=lambda member: abandoned_rows(ledger, member))
+    assert open_at_once(product, double, worst, PRO_CONCURRENCY + 1) == PRO_CONCURRENCY
     with capsys.disabled():
         print(f" [{dict(Counter(row.status for row in rows))}]", end="")
+
+
+def abandoned_rows(ledger: Ledger, member: Member) -> int:
+    return sum(row.status == "abandoned" for row in ledger.rows([member.email]))
