@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import httpx
 
@@ -16,6 +17,7 @@ FREE_COMPLETION: Final = "/api/v1/free/completion"
 PATIENCE: Final = 10.0
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def asking(text: str = "Say something", script: Json | None = None, **fields: Any) -> Json:
@@ -51,6 +53,17 @@ def error_of(response: httpx.Response) -> Json:
     assert response.headers["request-id"] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
     return error
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Runs something beside the test, as a task that is over when the `with` is."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def arrival(upstream: UpstreamDouble, call_id: str) -> None:

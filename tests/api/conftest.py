@@ -8,6 +8,7 @@ import httpx
 import pytest
 import redis
 from asgiref.sync import sync_to_async
+from pytest_django import Settings
 
 from accounts.postgres import connect
 from billing.metering.quota import PARTITIONS
@@ -25,6 +26,12 @@ Row = dict[str, Any]
 LedgerRows = Callable[[], Awaitable[list[Row]]]
 CountersOf = Callable[[Person | uuid.UUID], Awaitable[Counters]]
 Serve = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Settings) -> None:
+    """No test here logs in, and each person has a password that would be hashed with care."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
