@@ -124,9 +124,10 @@ async def writes_held_up(reads: ReadPool) -> AsyncIterator[Callable[[], Awaitabl
         )
 
     connection = await connect(5)
-    async with connection, connection.transaction():
-        await connection.execute("LOCK TABLE billing_ledgerentry IN SHARE MODE")
-        yield lambda: until(somebody_waits)
+    await connection.execute("BEGIN")
+    await connection.execute("LOCK TABLE billing_ledgerentry IN SHARE MODE")
+    yield lambda: until(somebody_waits)
+    await connection.close()
 
 
 @pytest.fixture
