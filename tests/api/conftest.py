@@ -26,6 +26,7 @@ Row = dict[str, Any]
 LedgerRows = Callable[[], Awaitable[list[Row]]]
 CountersOf = Callable[[Person | uuid.UUID], Awaitable[Counters]]
 Serve = Callable[..., Awaitable[None]]
+Untouched = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,7 @@ def counters(gateway: Gateway) -> CountersOf:
 @pytest.fixture
 def untouched(
     gateway: Gateway, upstream: UpstreamDouble, ledger_rows: LedgerRows, counters: CountersOf
-) -> Callable[..., Awaitable[None]]:
+) -> Untouched:
     """Asserts that nothing has been written, counted for these people, or said to the upstream."""
 
     async def check(*people: Person) -> None:
