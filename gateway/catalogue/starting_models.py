@@ -11,6 +11,7 @@ from billing.models import Tier
 
 _FIRST: Final = 0
 _LAST: Final = 1_000
+_OPENROUTER: Final = "https://openrouter.ai/api/v1"  # which litellm's class for it does not know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class StartingDeployment:
     provider: str
     upstream_model: str = ""
     upstream_model_variable: str = ""
+    base_url: str = ""
     base_url_variable: str = ""
     api_key_variable: str = ""
     api_key_optional: bool = False
@@ -74,12 +76,14 @@ DEPLOYMENTS: Final = (
         name="openrouter-deepseek",
         provider="openrouter",
         upstream_model="deepseek/deepseek-chat-v3-0324:free",
+        base_url=_OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
     ),
     StartingDeployment(
         name="openrouter-wizardlm",
         provider="openrouter",
         upstream_model="microsoft/wizardlm-2-8x22b",
+        base_url=_OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
     ),
     StartingDeployment(

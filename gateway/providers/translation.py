@@ -20,6 +20,7 @@ from gateway.types import ChatRequest, Target
 logger = logging.getLogger(__name__)
 
 _ADDRESS_PARAMETERS: Final = {"stream": False}
+_OPENAI: Final = "https://api.openai.com/v1"
 
 
 @functools.cache
@@ -64,6 +65,13 @@ def wire_of(target: Target) -> Wire | None:
     )
     if not isinstance(config, OpenAIGPTConfig):
         return None
+    address = target.base_url or base
+    if address is None and type(config).get_complete_url is OpenAIGPTConfig.get_complete_url:
+        # Its class knows no address of the provider's own and would take OpenAI's: the provider's
+        # key and the prompt would go to a stranger.  `acompletion` knows where to go.
+        if provider != LlmProviders.OPENAI.value:
+            return None
+        address = _OPENAI
     headers = config.validate_environment(
         headers={},
         model=model,
@@ -71,12 +79,12 @@ def wire_of(target: Target) -> Wire | None:
         optional_params={},
         litellm_params=_ADDRESS_PARAMETERS,
         api_key=target.api_key or key,
-        api_base=target.base_url or base,
+        api_base=address,
     )
     if not (target.api_key or key):
         headers.pop("Authorization", None)
     url = config.get_complete_url(
-        api_base=target.base_url or base,
+        api_base=address,
         api_key=target.api_key or key,
         model=model,
         optional_params={},
