@@ -65,13 +65,9 @@ def wire_of(target: Target) -> Wire | None:
     )
     if not isinstance(config, OpenAIGPTConfig):
         return None
-    address = target.base_url or base
-    if address is None and type(config).get_complete_url is OpenAIGPTConfig.get_complete_url:
-        # Its class knows no address of the provider's own and would take OpenAI's: the provider's
-        # key and the prompt would go to a stranger.  `acompletion` knows where to go.
-        if provider != LlmProviders.OPENAI.value:
-            return None
-        address = _OPENAI
+    address = target.base_url or base or _own_address(config, provider)
+    if address is None:
+        return None
     headers = config.validate_environment(
         headers={},
         model=model,
@@ -79,12 +75,12 @@ def wire_of(target: Target) -> Wire | None:
         optional_params={},
         litellm_params=_ADDRESS_PARAMETERS,
         api_key=target.api_key or key,
-        api_base=address,
+        api_base=address or None,
     )
     if not (target.api_key or key):
         headers.pop("Authorization", None)
     url = config.get_complete_url(
-        api_base=address,
+        api_base=address or None,
         api_key=target.api_key or key,
         model=model,
         optional_params={},
@@ -94,6 +90,18 @@ def wire_of(target: Target) -> Wire | None:
     if not url.endswith("/chat/completions"):  # Cohere's, whose class is derived from OpenAI's
         return None
     return Wire(config, url, headers, model)
+
+
+def _own_address(config: Any, provider: str) -> str | None:
+    """Where the provider's class goes by itself, empty if it knows; None if it doesn't know.
+
+    Then it would take OpenAI's: the key and the prompt would go to a stranger.  `acompletion` knows.
+    """
+    from litellm.llms.openai.chat.gpt_transformation import OpenAIGPTConfig
+
+    if type(config).get_complete_url is not OpenAIGPTConfig.get_complete_url:
+        return ""
+    return _OPENAI if provider == "openai" else None
 
 
 def openai_body(wire: Wire, request: ChatRequest) -> bytes:
