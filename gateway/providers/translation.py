@@ -95,7 +95,7 @@ def wire_of(target: Target) -> Wire | None:
 def _own_address(config: Any, provider: str) -> str | None:
     """Where the provider's class goes by itself, empty if it knows; None if it doesn't know.
 
-    Then it would take OpenAI's: the key and the prompt would go to a stranger.  `acompletion` knows.
+    Then it would take OpenAI's, and key and prompt would go to a stranger; `acompletion` knows.
     """
     from litellm.llms.openai.chat.gpt_transformation import OpenAIGPTConfig
 
