@@ -12,6 +12,8 @@ import uuid
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _WIRE_LENGTH = 26  # 130 bits for 128
+_UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND = dt.timedelta(milliseconds=1)
 
 
 def uuid7(at_ms: int | None = None) -> uuid.UUID:
@@ -26,7 +28,7 @@ def uuid7(at_ms: int | None = None) -> uuid.UUID:
 
 def uuid7_floor(moment: dt.datetime) -> uuid.UUID:
     """The lowest UUID whose time is `moment`: the bound for "since then" on a UUIDv7 column."""
-    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+    return uuid.UUID(int=(moment - _UNIX_EPOCH) // _MILLISECOND << 80)
 
 
 def encode(prefix: str, value: uuid.UUID) -> str:
@@ -42,7 +44,7 @@ def encode(prefix: str, value: uuid.UUID) -> str:
 def decode(prefix: str, text: str) -> uuid.UUID:
     """The UUID that `encode(prefix, …)` wrote; ValueError for anything else."""
     head, _, digits = text.partition("_")
-    if head != prefix or len(digits) != _WIRE_LENGTH:
+    if head != prefix or len(digits) != _WIRE_LENGTH or not digits.isascii():
         raise ValueError(f"{text!r} is no {prefix} identifier")
     number = 0
     for symbol in digits.upper():

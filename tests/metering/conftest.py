@@ -1,6 +1,5 @@
 """Rows, requests and limits, with what a test doesn't care about filled in."""
 
-import asyncio
 import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +15,7 @@ from accounts.postgres import ReadPool, connect
 from billing.metering.quota import LedgerReader, LedgerSum, Quota, QuotaRequest
 from billing.metering.rows import Ending, Intent
 from billing.plans import Limits
+from tests.waiting import until
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -100,13 +100,6 @@ class LedgerView:
     async def statuses(self) -> dict[uuid.UUID, str]:
         """Every row's."""
         return dict(await self._reads.fetch("SELECT id, status FROM billing_ledgerentry"))
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Returns when the condition holds; TimeoutError when that takes too long."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  (the database tells nobody)
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ import redis
 
 from billing.metering.debts import QuotaDebts
 from billing.metering.quota import Quota, QuotaUnavailable
-from tests.metering.conftest import FREE, UNLIMITED, NewQuota, a_request, until
+from tests.metering.conftest import FREE, UNLIMITED, NewQuota, a_request
 from tests.servers import PrivateServers
+from tests.waiting import until
 
 
 @contextmanager

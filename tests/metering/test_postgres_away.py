@@ -17,10 +17,10 @@ from tests.metering.conftest import (
     an_intent,
     failed,
     settled,
-    until,
     writes_held_up,
 )
 from tests.servers import PrivateServers
+from tests.waiting import until
 
 PATIENCE = 20.0
 

@@ -1,6 +1,5 @@
 """A gateway process says that it lives, and knows when it may have been taken for dead."""
 
-import asyncio
 import os
 import uuid
 
@@ -8,6 +7,7 @@ import pytest
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.processes import Heartbeat
+from tests.waiting import until
 
 
 async def nothing_else() -> None:
@@ -44,8 +44,11 @@ class Database:
     async def beaten_more_often(self, by: int) -> None:
         """Returns once it was asked so many times more."""
         wanted = self._asked + by
-        while self._asked < wanted:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+
+        async def reached() -> bool:
+            return self._asked >= wanted
+
+        await until(reached)
 
     async def fetch(self, query: str, parameters: object = ()) -> list[tuple[object, ...]]:
         self._asked += 1
