@@ -193,4 +193,5 @@ def _too_slow() -> GatewayError:
     return ProviderUnavailable(
         "The answer took longer than a request may take. Nothing was charged.",
         code="deadline_exceeded",
+        metadata={"tokens_charged": 0, "refunded": True},
     )

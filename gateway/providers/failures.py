@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable
+from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable, StreamCut
 
 # Wrong on the caller's side: another provider would say the same.  401 to 404 are about our
 # credential or our model name, which is not the caller's doing.
@@ -46,6 +46,14 @@ def rubbish() -> ProviderUnavailable:
     """An answer that is no chat completion."""
     return ProviderUnavailable(
         "The provider's answer makes no sense.", code="provider_bad_response"
+    )
+
+
+def cut_off(failure: ProviderFailure) -> StreamCut:
+    """The same failure after the first words, which are given and not charged."""
+    return StreamCut(
+        f"The answer was cut off, and nothing was charged: {failure.message}",
+        metadata={"cause": failure.code, "tokens_charged": 0, "refunded": True},
     )
 
 

@@ -1,12 +1,17 @@
 """Providers that do not speak the OpenAI wire: through `litellm.acompletion`."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from contextlib import aclosing
+from typing import Any, Final
 
-from gateway.errors import InvalidRequest, ProviderFailure, ProviderUnavailable, StreamCut
+from gateway.errors import InvalidRequest, ProviderFailure
 from gateway.providers import failures
 from gateway.providers.translation import library, parameters_of
 from gateway.types import ChatRequest, Target
+
+# Given no key, litellm takes one from the environment, and would send it to whatever address
+# staff have given the deployment.
+_NO_KEY: Final = "none"
 
 
 class LitellmCall:
@@ -18,24 +23,24 @@ class LitellmCall:
     async def complete(self, target: Target, request: ChatRequest) -> dict[str, Any]:
         """The answer as a `chat.completion`; a ProviderFailure otherwise."""
         answer = await self._call(target, request)
-        body: dict[str, Any] = answer.model_dump(exclude_none=False)
+        body: dict[str, Any] = answer.model_dump(exclude_none=True)
+        for choice in body.get("choices", ()):
+            choice["message"].setdefault("content", None)
         return body
 
     async def stream(
         self, target: Target, request: ChatRequest
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's chunks.  A ProviderFailure before the first, StreamCut after it."""
-        chunks = await self._call(target, request)
         started = False
-        try:
-            async for chunk in chunks:
-                yield chunk.model_dump(exclude_none=True)
-                started = True
-        except Exception as error:
-            failure = _failure(error)
-            if started:
-                raise StreamCut(f"The answer was cut off: {failure.message}") from error
-            raise failure from error
+        async with aclosing(await self._call(target, request)) as chunks:
+            try:
+                async for chunk in chunks:
+                    yield chunk.model_dump(exclude_none=True)
+                    started = True
+            except Exception as error:
+                failure = _failure(error)
+                raise (failures.cut_off(failure) if started else failure) from error
 
     async def _call(self, target: Target, request: ChatRequest) -> Any:
         _refuse_remote_attachments(request)
@@ -44,7 +49,7 @@ class LitellmCall:
                 model=f"{target.provider}/{target.upstream_model}",
                 messages=[dict(message) for message in request.messages],
                 api_base=target.base_url,
-                api_key=target.api_key,
+                api_key=target.api_key or _NO_KEY,
                 timeout=self._silence,
                 num_retries=0,
                 max_retries=0,
@@ -62,15 +67,17 @@ def _failure(error: Exception) -> ProviderFailure:
         return failures.unreachable()
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        failure = failures.failure_of(status, b"")
-        if not isinstance(failure, ProviderUnavailable):
-            failure.message = f"The provider refused the request: {str(error)[:500]}"
-        return failure
+        return failures.failure_of(status, _body_in(str(error)))
     return failures.rubbish()
 
 
+def _body_in(said: str) -> bytes:
+    """The provider's own error body, which litellm quotes behind the names of its classes."""
+    return said[said.find("{") : said.rfind("}") + 1].encode()
+
+
 def _refuse_remote_attachments(request: ChatRequest) -> None:
-    """Litellm would fetch them from here, for providers that take only inline data."""
+    """Refuses what litellm would fetch from here, for providers that take only inline data."""
     for message in request.messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else []:

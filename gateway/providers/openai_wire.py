@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from gateway.errors import ProviderUnavailable, StreamCut
+from gateway.errors import ProviderUnavailable
 from gateway.providers import failures, sse
 from gateway.providers.translation import Wire, openai_body
 from gateway.types import ChatRequest
@@ -68,13 +68,17 @@ class OpenAIWire:
                         yield _chunk(data)
                         started = True
         except ProviderUnavailable as failure:
-            raise _cut(failure) if started else failure from failure.__cause__
+            raise failures.cut_off(failure) if started else failure from failure.__cause__
         except TimeoutError as error:
-            raise _cut(failures.timed_out()) if started else failures.timed_out() from error
+            raise (
+                failures.cut_off(failures.timed_out()) if started else failures.timed_out()
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _cut(failures.unreachable()) if started else failures.unreachable() from error
+            raise (
+                failures.cut_off(failures.unreachable()) if started else failures.unreachable()
+            ) from error
         # It ended without saying that it was done.
-        raise _cut(failures.rubbish()) if started else failures.rubbish()
+        raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
 
     def _post(self, wire: Wire, request: ChatRequest) -> Any:
         if self._session is None:
@@ -118,10 +122,6 @@ def _are_choices(choices: object, part: str) -> bool:
         and bool(choices)
         and all(isinstance(one, dict) and isinstance(one.get(part), dict) for one in choices)
     )
-
-
-def _cut(failure: ProviderUnavailable) -> StreamCut:
-    return StreamCut(f"The answer was cut off: {failure.message}", metadata={"cause": failure.code})
 
 
 async def _some(response: aiohttp.ClientResponse) -> bytes:

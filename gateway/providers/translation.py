@@ -54,7 +54,7 @@ def wire_of(target: Target) -> Wire | None:
     from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager
 
-    model, provider, key, base = litellm.get_llm_provider(
+    model, provider, _, base = litellm.get_llm_provider(
         model=target.upstream_model,
         custom_llm_provider=target.provider,
         api_base=target.base_url,
@@ -74,14 +74,14 @@ def wire_of(target: Target) -> Wire | None:
         messages=[],
         optional_params={},
         litellm_params=_ADDRESS_PARAMETERS,
-        api_key=target.api_key or key,
+        api_key=target.api_key,
         api_base=address or None,
     )
-    if not (target.api_key or key):
+    if target.api_key is None:  # or litellm sends what it finds in the environment
         headers.pop("Authorization", None)
     url = config.get_complete_url(
         api_base=address or None,
-        api_key=target.api_key or key,
+        api_key=target.api_key,
         model=model,
         optional_params={},
         litellm_params=_ADDRESS_PARAMETERS,

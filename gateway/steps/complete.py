@@ -74,8 +74,8 @@ async def open_stream(
         try:
             chunks = providers.stream(target, request)
             first = await _until_content(chunks)
-        except (ProviderUnavailable, StreamCut) as failure:
-            trail.add(target, failure.code, since)
+        except (ProviderUnavailable, StreamCut) as failure:  # cut before it said anything
+            trail.add(target, failure.metadata.get("cause", failure.code), since)
             continue
         except BaseException as error:
             trail.add(target, _outcome_of(error), since)

@@ -80,7 +80,8 @@ class Settlement:
             )
             consequence = "is charged once it is back" if outcome.charged else "was not charged"
             raise StoreUnavailable(
-                f"The ledger went away while this was answered. It {consequence}."
+                f"The ledger went away while this was answered. It {consequence}.",
+                metadata={"refunded": not outcome.charged},
             ) from error
         return await self._tell_the_counters(reservation, ended)
 

@@ -1,13 +1,14 @@
 """The API over HTTP, in this process: a server, a client, and what is left behind afterwards."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 import redis
 from asgiref.sync import sync_to_async
+from django.db import connections
 from pytest_django import Settings
 
 from accounts.postgres import connect
@@ -16,8 +17,10 @@ from billing.metering.usage import Counters
 from billing.models import LedgerEntry
 from gateway.models import Deployment, Placement, PublicModel
 from gateway.runtime import Gateway
+from scalix.embedded.private_server import PrivateServer
 from tests.api.server import serving
 from tests.conftest import Person
+from tests.servers import PrivateServers
 from tests.upstream.double import UpstreamDouble
 
 PATIENCE = 10.0
@@ -27,6 +30,7 @@ LedgerRows = Callable[[], Awaitable[list[Row]]]
 CountersOf = Callable[[Person | uuid.UUID], Awaitable[Counters]]
 Serve = Callable[..., Awaitable[None]]
 Untouched = Callable[..., Awaitable[None]]
+Kill = Callable[[str], Callable[[], None]]
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +109,34 @@ def untouched(
             assert (used.day_tokens, used.in_flight) == (0, 0)
 
     return check
+
+
+@pytest.fixture
+def _orm_connects_anew(transactional_db: None) -> Iterator[None]:
+    yield
+    connections.close_all()
+
+
+@pytest.fixture
+async def kill(
+    servers: PrivateServers, client: httpx.AsyncClient, _orm_connects_anew: None
+) -> AsyncIterator[Kill]:
+    """Kills a store; the value brings it back, which the end of the test does in any case."""
+    dead: list[PrivateServer] = []
+
+    def start_again() -> None:
+        while dead:
+            dead.pop().start()
+
+    def kill_one(store: str) -> Callable[[], None]:
+        server: PrivateServer = getattr(servers, store)
+        server.kill()
+        dead.append(server)
+        return start_again
+
+    yield kill_one
+    start_again()
+    await sync_to_async(connections.close_all)()  # async code has another one than this thread
 
 
 @pytest.fixture
