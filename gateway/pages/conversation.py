@@ -11,6 +11,7 @@ from gateway.types import ChatRequest
 
 SAMPLE_PROMPT: Final = "Write a Python function that merges two sorted lists."
 MODEL: Final = "scalix-free"
+_DEMO: Final = "demo"  # the embedded model's deployment, as the catalogue is seeded
 _KEY: Final = "conversation"
 _FENCE: Final = re.compile(r"^```.*$", re.MULTILINE)
 
@@ -35,6 +36,11 @@ class Conversation:
             for place, piece in enumerate(_FENCE.split(self.answer))
             if piece.strip()
         ]
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the embedded model said it, which is fluent and often wrong."""
+        return self.deployment == _DEMO
 
     @property
     def first_token_seconds(self) -> str:

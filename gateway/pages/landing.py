@@ -42,7 +42,7 @@ async def render_landing(
         "counted": usage is not None,
         "plans": plans.cards(gateway),
         "free": free,
-        "exports": code_samples.exports(request),
+        "switch": f"{code_samples.exports(request)}\npython your_app.py",
         "curl": code_samples.free_call(request, conversation.MODEL, prompt),
     }
     return await render_page(request, "landing/page.html", page | context, status=status)

@@ -2,7 +2,7 @@
 
 export function addCopyButtons(root) {
   if (!navigator.clipboard) return; // not on this origin: selecting still works
-  for (const snippet of root.querySelectorAll(".snippet:not(.copies)")) {
+  for (const snippet of root.querySelectorAll(".snippet:not(.copies, .quote)")) {
     const code = snippet.querySelector("code");
     const button = document.createElement("button");
     button.type = "button";

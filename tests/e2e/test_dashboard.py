@@ -53,8 +53,9 @@ def test_the_figures_follow_without_a_reload(page: Page, site: GatewayServer) ->
 
 
 def test_the_8th_and_the_10th_request_of_an_hour(
-    page: Page, site: GatewayServer, picture: Picture
+    new_page: NewPage, site: GatewayServer, picture: Picture
 ) -> None:
+    page = new_page()
     email = sign_up(page)
     secret = create_token(page)
     for days, requests in enumerate((40, 6, 17, 29, 48, 35, 26, 4, 9, 15, 32, 20, 11), start=1):
@@ -74,6 +75,11 @@ def test_the_8th_and_the_10th_request_of_an_hour(
     assert [ask(site, secret) for _ in range(3)] == [200, 200, 429]
     expect(page.get_by_text("You have used all 10 of this hour’s requests.")).to_be_visible()
     picture(page, "dashboard-limit-reached")
+    page.emulate_media(color_scheme="dark")
+    picture(page, "dashboard-dark")
+    page.get_by_role("link", name="Tokens").click()
+    expect(page.locator("tbody tr")).to_contain_text("laptop")
+    picture(page, "tokens-dark")
 
 
 def test_resets_are_told_in_the_readers_time_in_utc_and_as_a_countdown(

@@ -62,8 +62,11 @@ def test_no_page_scrolls_sideways(new_page: NewPage, size: dict[str, int]) -> No
     assert too_wide == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [("light", WIDE), ("dark", NARROW)],
+    ids=["light and wide", "dark and narrow"],
+)
 def test_axe_finds_nothing(new_page: NewPage, scheme: str, size: dict[str, int]) -> None:
     found = []
     page = new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")

@@ -11,9 +11,12 @@ from tests.gateway_server import GatewayServer
 SEND = re.compile("^Try it")
 
 
-def test_the_box_is_above_the_fold_on_the_smallest_screen(new_page: NewPage) -> None:
+def test_the_box_is_above_the_fold_on_the_smallest_screen(
+    new_page: NewPage, picture: Picture
+) -> None:
     page = new_page(viewport=NARROW)
     page.goto("/")
+    picture(page, "landing-320")
 
     expect(page.get_by_role("button", name=SEND)).to_be_in_viewport(ratio=1)
     expect(page.get_by_label("Your prompt")).to_be_in_viewport(ratio=1)

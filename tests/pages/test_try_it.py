@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 import orjson
+import pytest
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.template.loader import render_to_string
 from django.test import AsyncClient
 
 from accounts import visitors
@@ -214,6 +216,15 @@ def test_code_between_fences_is_told_apart_from_text() -> None:
         ("code", "print('<b>')"),
         ("text", "<script>alert(1)</script>"),
     ]
+
+
+@pytest.mark.parametrize(("deployment", "labelled"), [("demo", True), ("gemini-flash", False)])
+def test_the_demo_models_answer_is_labelled_as_such(deployment: str, labelled: bool) -> None:
+    conversation = Conversation("Hi", "Paris is in Spain.", deployment)
+
+    page = render_to_string("landing/answer.html", {"conversation": conversation})
+
+    assert ("demo model" in words_in(page)) is labelled
 
 
 async def test_markup_in_a_prompt_is_shown_as_text(somebody: AsyncClient) -> None:
