@@ -21,13 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError, TimeoutError  # noqa: A004
+from redis.exceptions import ConnectionError, RedisError  # noqa: A004
 
+from billing.metering.sums import LedgerReader
 from billing.metering.usage import Counters, LimitState, Usage
 from billing.plans import Limits
 
@@ -58,18 +59,6 @@ class QuotaRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
-    """A request as the ledger knows it, for seeding: its windows and tokens, and who runs it."""
-
-    request_id: uuid.UUID
-    hour: int
-    day: int
-    tokens: int
-    process_id: uuid.UUID
-    deadline_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class HeldBooking:
     """A booking as the store has it."""
 
@@ -77,24 +66,6 @@ class HeldBooking:
     request_id: uuid.UUID
     process_id: uuid.UUID
     deadline_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSum:
-    """What the ledger says of an account for the hour and the day (in units since 1970)."""
-
-    hour: int
-    hour_requests: int
-    day: int
-    day_requests: int
-    day_tokens: int
-    running: tuple[Booking, ...]
-
-
-class LedgerReader(Protocol):
-    """Sums an account's ledger rows.  Raises PostgresUnavailable."""
-
-    async def sum_account(self, account_id: uuid.UUID, at_ms: int) -> LedgerSum: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +108,8 @@ class Quota:
     ) -> None:
         self._redis: Redis = Redis.from_url(
             redis_url,
-            socket_connect_timeout=_ANSWER_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=None,  # `_ask` bounds it all
+            socket_timeout=None,
             # One repetition on a new connection, for one that died idle: every script may be
             # repeated.  More would only keep the caller waiting for its 503.
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
@@ -272,17 +243,21 @@ class Quota:
             if self._knocking is not None:  # one has waited for an answer; nobody else needs to
                 raise QuotaUnavailable("the counter store does not answer")
             try:
-                return await question()
-            except (RedisError, OSError) as error:
-                if isinstance(error, TimeoutError) and self._knocking is None:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    return await question()
+            except TimeoutError as error:
+                if self._knocking is None:
                     self._knocking = asyncio.create_task(self._knock(), name="quota-knock")
+                raise QuotaUnavailable("the counter store does not answer") from error
+            except (RedisError, OSError) as error:
                 raise QuotaUnavailable(str(error)) from error
 
     async def _knock(self) -> None:
         """Tries until the store answers.  What it was asked in vain before, it has done by then."""
         while True:
-            with contextlib.suppress(RedisError, OSError):
-                await self._redis.ping()
+            with contextlib.suppress(RedisError, OSError):  # and TimeoutError, which is one
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._redis.ping()
                 self._knocking = None
                 return
             await asyncio.sleep(_KNOCK_SECONDS)

@@ -2,11 +2,11 @@
 
 import datetime as dt
 import uuid
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from accounts.identifiers import uuid7_floor
 from accounts.postgres import ReadPool
-from billing.metering.quota import Booking, LedgerSum
 
 _LONGEST_REQUEST: Final = dt.timedelta(hours=1)
 
@@ -29,8 +29,38 @@ SELECT count(*) FILTER (WHERE admitted_at >= %(hour)s),
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A request as the ledger knows it, for seeding: its windows and tokens, and who runs it."""
+
+    request_id: uuid.UUID
+    hour: int
+    day: int
+    tokens: int
+    process_id: uuid.UUID
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSum:
+    """What the ledger says of an account for the hour and the day (in units since 1970)."""
+
+    hour: int
+    hour_requests: int
+    day: int
+    day_requests: int
+    day_tokens: int
+    running: tuple[Booking, ...]
+
+
+class LedgerReader(Protocol):
+    """Sums an account's ledger rows.  Raises PostgresUnavailable."""
+
+    async def sum_account(self, account_id: uuid.UUID, at_ms: int) -> LedgerSum: ...
+
+
 class LedgerSums:
-    """Sums accounts' rows.  One per process is enough."""
+    """The LedgerReader of Postgres.  One per process is enough."""
 
     def __init__(self, pool: ReadPool) -> None:
         self._pool = pool

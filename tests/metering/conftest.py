@@ -12,8 +12,9 @@ import redis
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool, connect
-from billing.metering.quota import LedgerReader, LedgerSum, Quota, QuotaRequest
+from billing.metering.quota import Quota, QuotaRequest
 from billing.metering.rows import Ending, Intent
+from billing.metering.sums import LedgerReader, LedgerSum
 from billing.plans import Limits
 from tests.waiting import until
 

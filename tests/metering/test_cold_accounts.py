@@ -9,8 +9,8 @@ import redis
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.ledger import LedgerWriter
-from billing.metering.quota import Booking, LedgerSum, Quota, QuotaRefused, QuotaRequest
-from billing.metering.sums import LedgerSums
+from billing.metering.quota import Quota, QuotaRefused, QuotaRequest
+from billing.metering.sums import Booking, LedgerSum, LedgerSums
 from tests.metering.conftest import (
     DAY_MS,
     FREE,
