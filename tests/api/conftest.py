@@ -1,5 +1,6 @@
 """The API over HTTP, in this process: a server, a client, and what is left behind afterwards."""
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -37,6 +38,14 @@ Kill = Callable[[str], Callable[[], None]]
 def _quick_passwords(settings: Settings) -> None:
     """No test here logs in, and each person has a password that would be hashed with care."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test leaves a traceback in the log; one that means to clears it."""
+    yield
+    errors = [one for one in caplog.get_records("call") if one.levelno >= logging.ERROR]
+    assert [one.getMessage() for one in errors] == []
 
 
 @pytest.fixture
