@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 import uvloop
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--check", action="store_true", help="fail when a target is missed")
     options = parser.parse_args()
+    _warn_of_company()
     with (
         state_folder() as var,
         running_double() as double,
@@ -32,6 +34,16 @@ def main() -> int:
         _check_ledger(Ledger(running.dsn), expected)
     print(json.dumps(as_json(rounds), indent=2) if options.json else table(rounds))
     return 1 if options.check and not all(check.met for check in checks(rounds["product"])) else 0
+
+
+def _warn_of_company() -> None:
+    """Say so when the machine is busy already: CPU figures hardly mind, latencies do."""
+    load = os.getloadavg()[0]
+    if load > 1:
+        print(
+            f"The machine is busy (load average {load:.1f}): latencies will show it.",
+            file=sys.stderr,
+        )
 
 
 def _check_ledger(ledger: Ledger, expected: int) -> None:
