@@ -11,6 +11,7 @@ import redis
 from asgiref.sync import sync_to_async
 from django.db import connections
 from pytest_django import Settings
+from uvicorn.server import ServerState
 
 from accounts.postgres import connect
 from billing.metering.quota import PARTITIONS
@@ -60,9 +61,17 @@ def old_store(flush: "redis.Redis") -> None:
 
 
 @pytest.fixture
-async def address(gateway: Gateway, old_store: None) -> AsyncIterator[str]:
+def server_state() -> ServerState:
+    """The server's connections and running requests."""
+    return ServerState()
+
+
+@pytest.fixture
+async def address(
+    gateway: Gateway, old_store: None, server_state: ServerState
+) -> AsyncIterator[str]:
     """Where the API is."""
-    async with serving() as address:
+    async with serving(server_state) as address:
         yield address
 
 

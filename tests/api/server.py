@@ -13,14 +13,14 @@ from scalix.asgi import application
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[str]:
+async def serving(state: ServerState) -> AsyncIterator[str]:
     """Serves `scalix.asgi.application`, without its lifespan; the value is its address.
 
-    uvicorn's own Server would take 0.1 s to stop; what talks HTTP is the same.
+    uvicorn's own Server would take 0.1 s to stop; what talks HTTP is the same.  `state` gets its
+    connections and the tasks of its requests.
     """
     config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False)
     config.load()
-    state = ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: HttpToolsProtocol(config, state, {}, loop), "127.0.0.1", 0, family=socket.AF_INET
