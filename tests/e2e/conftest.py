@@ -54,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(gateway_server: GatewayServer) -> GatewayServer:
+def site(gateway_server: GatewayServer, within_the_hour: None) -> GatewayServer:
     """The running product, with nothing counted yet and an upstream that does as it is told."""
     gateway_server.flush_counters()
     gateway_server.upstream.reset()
@@ -112,6 +112,13 @@ def picture(request: pytest.FixtureRequest) -> Picture:
 
 
 _numbers = itertools.count()
+
+
+def settle_all(site: GatewayServer) -> None:
+    """Returns once every request has ended and the counters, read anew, know it."""
+    running = "SELECT count(*) FROM billing_ledgerentry WHERE status = 'reserved'"
+    site.upstream.wait_until(lambda _: site.sql(running) == [(0,)])
+    site.flush_counters()
 
 
 def new_email() -> str:

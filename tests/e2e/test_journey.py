@@ -3,7 +3,15 @@
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.conftest import NARROW, PASSWORD, NewPage, Picture, new_email
+from tests.e2e.conftest import (
+    NARROW,
+    PASSWORD,
+    NewPage,
+    Picture,
+    new_email,
+    settle_all,
+    sign_up,
+)
 from tests.gateway_server import GatewayServer
 
 _TAB_STOPS = 60
@@ -86,6 +94,7 @@ def test_by_keyboard_alone(new_page: NewPage, site: GatewayServer) -> None:
     expect(page.get_by_text("Stopped.", exact=False).first).to_be_visible()
     expect(page.get_by_role("button", name="Try it, no account needed")).to_be_focused()
 
+    settle_all(site)
     site.upstream.script()
     press("Enter")
     expect(page.locator("#shown")).to_contain_text("s to first token")
@@ -122,8 +131,6 @@ def test_by_keyboard_alone(new_page: NewPage, site: GatewayServer) -> None:
 
 
 def test_the_menu_opens_and_closes_by_keys(page: Page) -> None:
-    from tests.e2e.conftest import sign_up
-
     email = sign_up(page)
     menu = page.locator("details.menu")
     tab_to(page, menu.locator("summary"))
