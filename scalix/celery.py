@@ -15,6 +15,12 @@ app.conf.beat_schedule = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "settle-bookings-that-nobody-else-will": {
+        "task": "billing.metering.tasks.sweep",
+        "kwargs": {"walk": True},
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "create-ledger-partitions-ahead": {
         "task": "billing.metering.tasks.create_partitions",
         "schedule": 86_400.0,

@@ -31,6 +31,7 @@ class QuotaDebts:
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
         self._debts: asyncio.Queue[_Debt] = asyncio.Queue()
+        self._owed = 0  # the one that is being paid included
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -41,6 +42,7 @@ class QuotaDebts:
         self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
     ) -> None:
         """Notes a settlement that the counters must hear of."""
+        self._owed += 1
         self._debts.put_nowait(_Debt(account_id, request_id, charged, tokens))
 
     async def stop(self, patience: float = 5.0) -> None:
@@ -51,7 +53,7 @@ class QuotaDebts:
             async with asyncio.timeout(patience):
                 await self._debts.join()
         except TimeoutError:
-            logger.warning("stopping with %d settlements owed to the counters", self._debts.qsize())
+            logger.warning("stopping with %d settlements owed to the counters", self._owed)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -60,6 +62,7 @@ class QuotaDebts:
             debt = await self._debts.get()
             while not await self._paid(debt):  # noqa: ASYNC110  (the store tells nobody of its return)
                 await asyncio.sleep(_RETRY_SECONDS)
+            self._owed -= 1
             self._debts.task_done()
 
     async def _paid(self, debt: _Debt) -> bool:

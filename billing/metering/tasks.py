@@ -3,11 +3,9 @@
 import asyncio
 import datetime as dt
 import logging
-from typing import Final
 
 from celery import shared_task
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection
 
 from accounts.identifiers import uuid7
@@ -19,14 +17,15 @@ from billing.metering.sweeper import Sweeper, Swept
 
 logger = logging.getLogger(__name__)
 
-_WALK_SECONDS: Final = 600  # between two walks of all bookings, when nothing has died
-
 
 @shared_task  # type: ignore[untyped-decorator]  # celery has no types
-def sweep() -> None:
-    """Abandons the reservations of dead processes; the next one tries again what this one can't."""
+def sweep(*, walk: bool = False) -> None:
+    """Abandons the reservations of dead processes; the next one tries again what this one can't.
+
+    `walk`: looks at all bookings even if no process has died.
+    """
     try:
-        swept = asyncio.run(_sweep(walk=cache.add("metering:walked", True, _WALK_SECONDS)))
+        swept = asyncio.run(_sweep(walk=walk))
     except (PostgresUnavailable, QuotaUnavailable) as error:
         logger.warning("the sweep stopped: %s", error)
         return
