@@ -164,8 +164,9 @@ def _database() -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         **database,
         "OPTIONS": {"connect_timeout": 3, **given},
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
+        # A page's thread ends with its request, and a connection that outlived it would be lost:
+        # under ASGI a few hundred page views would take all that Postgres has.
+        "CONN_MAX_AGE": 0,
     }
 
 

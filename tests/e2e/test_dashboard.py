@@ -21,6 +21,7 @@ SELECT uuidv7(day.at - now()), person.id, token.id, 'free', 'scalix-free', 'upst
  CROSS JOIN LATERAL (SELECT now() - %(days)s * interval '1 day' - number * interval '1 s') day (at)
  WHERE person.email = %(email)s
 """
+_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
 
 
 def spend(site: GatewayServer, email: str, requests: int, tokens: int = 10, days: int = 0) -> None:
@@ -104,6 +105,19 @@ def test_the_focus_stays_where_it_was_when_figures_are_renewed(
 
     expect(page.locator("#live")).to_contain_text("1 of 10")
     expect(page.locator("#quickstart")).to_be_focused()
+
+
+def test_watching_it_for_long_keeps_no_connections_to_postgres(
+    page: Page, site: GatewayServer
+) -> None:
+    sign_up(page)
+    [(before,)] = site.sql(_CONNECTIONS)
+
+    for _ in range(40):
+        page.request.get("/dashboard/live/")
+
+    [(after,)] = site.sql(_CONNECTIONS)
+    assert after < before + 10
 
 
 def test_logging_out_elsewhere_ends_the_watching(page: Page) -> None:
