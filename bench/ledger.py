@@ -45,6 +45,10 @@ class Ledger:
         with psycopg.connect(self._dsn, row_factory=class_row(LedgerRow)) as connection:
             return connection.execute(query, [list(emails)]).fetchall()
 
+    def all_ended(self, emails: Iterable[str]) -> bool:
+        """Whether no row of these users is still `reserved`."""
+        return all(row.status != "reserved" for row in self.rows(emails))
+
     def tokens_today(self, email: str) -> int:
         """The tokens that a user was charged for since midnight, UTC."""
         query = """

@@ -51,7 +51,7 @@ def test_five_killed_processes_leave_the_books_in_order(
     uvloop.run(run_and_kill(product, load, cases))
     double.wait_until(lambda double: double.open_calls() == 0)
     product.wait_until(
-        lambda: all(row.status != "reserved" for row in ledger.rows(emails)),
+        lambda: ledger.all_ended(emails),
         "every row that a killed process left has ended",
         patience=ABANDONED_WITHIN,
     )

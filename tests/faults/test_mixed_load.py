@@ -32,10 +32,7 @@ def test_the_ledger_equals_the_upstreams_log_row_for_row(
 
     uvloop.run(load.run(cases, AT_ONCE))
     double.wait_until(lambda double: double.open_calls() == 0)
-    product.wait_until(
-        lambda: all(row.status != "reserved" for row in ledger.rows(emails)),
-        "every row has ended",
-    )
+    product.wait_until(lambda: ledger.all_ended(emails), "every row has ended")
 
     rows, calls = ledger.rows(emails), double.log(id_prefix="mixed-")
     comparison = compare(rows, calls, load.replies)

@@ -66,10 +66,7 @@ def test_a_store_that_dies_is_a_503_and_nothing_is_served_unmetered(
     uvloop.run(load_through_a_death(product, load, cases, store))
     product.await_ready()
     double.wait_until(lambda double: double.open_calls() == 0)
-    product.wait_until(
-        lambda: all(row.status != "reserved" for row in ledger.rows(emails)),
-        "every row has ended",
-    )
+    product.wait_until(lambda: ledger.all_ended(emails), "every row has ended")
 
     refusals = [reply for reply in load.replies.values() if reply.status != 200]
     assert {reply.status for reply in refusals} == {503}
