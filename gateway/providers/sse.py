@@ -1,18 +1,26 @@
 """Server-sent events, read: bytes as they come, in any cut, to the data of each event."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Final
+
+from gateway.providers.failures import rubbish
+
+LONGEST_EVENT: Final = 8 * 1024 * 1024  # bytes, with what one read adds
 
 
 async def event_data(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """The `data` of each event.  Comments, other fields and empty events are passed over.
 
     Lines end in LF or CRLF.  Several data lines of one event are joined by LF, as the standard
-    says.  An event that the end cuts off is dropped.  Source: WHATWG HTML §9.2.6.
+    says.  An event that the end cuts off is dropped; for one that grows without end
+    ProviderUnavailable.  Source: WHATWG HTML §9.2.6.
     """
     rest = b""
     data: list[bytes] = []
     async for part in parts:
         rest += part
+        if len(rest) > LONGEST_EVENT:
+            raise rubbish()
         *lines, rest = rest.split(b"\n")
         for raw in lines:
             line = raw[:-1] if raw.endswith(b"\r") else raw

@@ -81,7 +81,7 @@ class Admission:
                 prompt_tokens=counted,
                 prompt_bound=prompt_bound,
                 usage=booking.usage,
-                lowered_max_tokens=granted if granted != asked else None,
+                lowered_max_tokens=_lowered(request, asked, granted),
                 admitted_at=booking.usage.counters.at,
                 deadline_at=now + self.longest,
             )
@@ -206,7 +206,7 @@ async def _count(request: ChatRequest, caller: Caller) -> int:
 def _output_tokens(
     caller: Caller, model: ModelEntry, request: ChatRequest, counted: int
 ) -> int | None:
-    """The most that each choice may answer; None where neither request nor plan names a limit."""
+    """The most that each choice may answer; None where neither request nor plan limits it."""
     window = min(model.context_window, caller.limits.context_window or model.context_window)
     if counted >= window:
         raise InvalidRequest(
@@ -217,6 +217,13 @@ def _output_tokens(
             metadata={"prompt_tokens": counted, "context_window": window},
         )
     asked = request.max_tokens or caller.limits.default_max_tokens
-    if asked is None:
+    if asked is None and caller.limits.tokens_per_day is None:
         return None
-    return max(1, min(asked, model.max_output_tokens, window - counted))
+    most = min(model.max_output_tokens, window - counted)
+    return max(1, min(asked or most, most))
+
+
+def _lowered(request: ChatRequest, asked: int | None, granted: int | None) -> int | None:
+    """What is granted, where it is less than the caller named, or the plan for them."""
+    wanted = request.max_tokens or asked
+    return granted if granted is not None and wanted is not None and granted < wanted else None

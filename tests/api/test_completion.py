@@ -143,10 +143,11 @@ async def test_what_is_reserved_is_the_maximum_that_the_provider_is_told(
 ) -> None:
     await client.post(COMPLETIONS, json=asking(max_tokens=77), headers=bob.headers)
     await client.post(COMPLETIONS, json=asking(), headers=bob.headers)  # the plan's own maximum
-    await client.post(COMPLETIONS, json=asking(max_tokens=9_999_999), headers=bob.headers)
+    most = await client.post(COMPLETIONS, json=asking(max_tokens=9_999_999), headers=bob.headers)
 
     rows, calls = await ledger_rows(), upstream.log()
-    assert [call["maximum"] for call in calls][:2] == [77, 1024]
+    assert [call["maximum"] for call in calls] == [77, 1024, 8192]  # the model's own maximum
+    assert most.headers["x-scalix-max-tokens"] == "8192"
     bounds = {
         row["reserved_tokens"] - call["maximum"] for row, call in zip(rows, calls, strict=True)
     }

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pytest_django import Settings
 
+from accounts.identifiers import encode
 from tests.api.asking import COMPLETIONS, asking, error_of, events_of, text_of
 from tests.api.conftest import CountersOf, LedgerRows, Row, Serve
 from tests.conftest import Person
@@ -57,7 +58,7 @@ async def test_when_no_provider_can_answer_it_is_a_503_that_is_not_worth_a_retry
     counters: CountersOf,
     stream: bool,
 ) -> None:
-    failures = STREAM_FAILURES if stream else UNARY_FAILURES
+    failures, ids = STREAM_FAILURES if stream else UNARY_FAILURES, []
     for fault, code in failures.items():
         body = asking(script={"fault": fault}, stream=stream)
         response = await client.post(COMPLETIONS, json=body, headers=alice.headers)
@@ -70,8 +71,10 @@ async def test_when_no_provider_can_answer_it_is_a_503_that_is_not_worth_a_retry
         assert response.headers["x-scalix-plan"] == "pro"
         assert error["metadata"]["attempts"] == [f"upstream: {code}"], fault
         assert "Nothing was charged" in error["message"]
+        ids.append(error["metadata"]["request_id"])
 
     rows = await ledger_rows()
+    assert [encode("req", row["id"]) for row in rows] == ids
     assert [outcomes(row) for row in rows] == [[("upstream", code)] for code in failures.values()]
     assert {(row["status"], row["charged"]) for row in rows} == {("failed", False)}
     assert {row["error_code"] for row in rows} == {"server_is_overloaded"}

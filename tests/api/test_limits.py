@@ -10,7 +10,7 @@ import pytest
 
 from billing.models import Plan
 from tests.api.asking import COMPLETIONS, arrival, asking, error_of, in_background, until
-from tests.api.conftest import CountersOf, LedgerRows
+from tests.api.conftest import CountersOf, LedgerRows, Serve
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
 
@@ -135,6 +135,23 @@ async def test_a_day_s_tokens_are_used_up_to_the_last_and_then_refused(
     assert error["message"].startswith("Daily free limit reached: ")
     assert second.headers["x-should-retry"] == "false"
     assert len(await ledger_rows()) == upstream.received() == 1
+
+
+async def test_a_plan_that_names_no_maximum_reserves_the_model_s_within_the_day_s_tokens(
+    client: httpx.AsyncClient,
+    bob: Person,
+    set_plan: SetPlan,
+    serve: Serve,
+    upstream: UpstreamDouble,
+    ledger_rows: LedgerRows,
+) -> None:
+    await set_plan("free", default_max_tokens=None)
+    await serve("short", max_output_tokens=300)
+    await client.post(COMPLETIONS, json=asking(model="short"), headers=bob.headers)
+
+    [row], [call] = await ledger_rows(), upstream.log()
+    assert call["maximum"] == 300
+    assert row["reserved_tokens"] >= row["prompt_tokens"] + 300
 
 
 async def test_a_third_request_at_once_is_to_be_tried_again_in_a_second(

@@ -131,7 +131,7 @@ async def test_a_gateway_that_cannot_start_says_why_and_leaves_nothing(
     kill(store)
     running = asyncio.all_tasks()
 
-    with pytest.raises(failure, match="."):
+    with pytest.raises(failure):
         async with runtime.running():
             pass
 

@@ -1,0 +1,64 @@
+"""Server-sent events, read from bytes in any cut."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from gateway.errors import ProviderUnavailable
+from gateway.providers.sse import LONGEST_EVENT, event_data
+
+
+async def arriving(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def read(*parts: bytes) -> list[bytes]:
+    return [data async for data in event_data(arriving(parts))]
+
+
+async def test_each_event_gives_its_data() -> None:
+    assert await read(b"data: one\n\ndata: two\n\n") == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
+async def test_the_cut_does_not_matter(size: int) -> None:
+    whole = 'data: {"text": "für"}\r\n\r\n: ping\n\ndata: [DONE]\n\n'.encode()
+    parts = [whole[start : start + size] for start in range(0, len(whole), size)]
+
+    assert await read(*parts) == ['{"text": "für"}'.encode(), b"[DONE]"]
+
+
+async def test_lines_end_in_lf_or_crlf_and_the_space_may_lack() -> None:
+    assert await read(b"data:one\r\n\r\ndata: two\n\ndata:  three\n\n") == [
+        b"one",
+        b"two",
+        b" three",
+    ]
+
+
+async def test_several_data_lines_are_one_event() -> None:
+    assert await read(b"data: one\ndata:\ndata: two\n\n") == [b"one\n\ntwo"]
+
+
+async def test_comments_other_fields_and_empty_events_are_passed_over() -> None:
+    assert await read(b": ping\n\nevent: x\nid: 1\nretry: 5\ndata: one\n\n\n\nevent: y\n\n") == [
+        b"one"
+    ]
+
+
+async def test_an_event_that_the_end_cuts_off_is_dropped() -> None:
+    assert await read(b"data: one\n\ndata: tw") == [b"one"]
+    assert await read(b"data: one\n\ndata: two\n") == [b"one"]
+
+
+async def test_nothing_is_no_event() -> None:
+    assert await read() == []
+    assert await read(b"", b"\n", b"") == []
+
+
+async def test_a_line_without_end_is_given_up() -> None:
+    piece = b"x" * 65_536
+
+    with pytest.raises(ProviderUnavailable):
+        await read(b"data: ", *[piece] * (LONGEST_EVENT // len(piece) + 1))
