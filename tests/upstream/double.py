@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from scalix.embedded.leash import leashed
 from tests.upstream.script import Script, parse_settings
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -39,7 +40,10 @@ class UpstreamDouble:
             command += ["--api-key", api_key]
         if log_path is not None:
             command += ["--log", str(log_path)]
-        self.process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
+        # On a leash: it ends with this process, however that ends.
+        self.process = subprocess.Popen(
+            leashed(command), cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
