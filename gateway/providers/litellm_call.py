@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.errors import InvalidRequest, ProviderFailure
 from gateway.providers import failures
-from gateway.providers.translation import library, parameters_of
+from gateway.providers.translation import library, messages_of, parameters_of
 from gateway.types import ChatRequest, Target
 
 # Given no key, litellm takes one from the environment, and would send it to whatever address
@@ -47,7 +47,7 @@ class LitellmCall:
         try:
             return await library().acompletion(
                 model=f"{target.provider}/{target.upstream_model}",
-                messages=[dict(message) for message in request.messages],
+                messages=messages_of(request),
                 api_base=target.base_url,
                 api_key=target.api_key or _NO_KEY,
                 timeout=self._silence,

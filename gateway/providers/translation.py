@@ -5,6 +5,7 @@ that call providers.  Never its proxy, its retries, its callbacks or its account
 """
 
 import asyncio
+import copy
 import functools
 import logging
 import os
@@ -118,7 +119,7 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
         )
         body = wire.config.transform_request(
             model=wire.model,
-            messages=[dict(message) for message in request.messages],
+            messages=messages_of(request),
             optional_params=mapped,
             litellm_params={},
             headers={},
@@ -135,7 +136,7 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
 
 def parameters_of(request: ChatRequest) -> dict[str, Any]:
     """Everything but model and messages, in OpenAI's names.  Usage is always asked for."""
-    parameters = dict(request.parameters or {})
+    parameters = _copy(request.parameters or {})
     if request.max_tokens is not None:
         parameters["max_tokens"] = request.max_tokens
     if request.choices != 1:
@@ -144,6 +145,19 @@ def parameters_of(request: ChatRequest) -> dict[str, Any]:
         parameters["stream"] = True
         parameters["stream_options"] = {"include_usage": True}
     return parameters
+
+
+def messages_of(request: ChatRequest) -> list[dict[str, Any]]:
+    """The messages, in copies: litellm changes what it is given, and another try needs them all."""
+    return [_copy(message) for message in request.messages]
+
+
+def _copy(fields: dict[str, Any]) -> dict[str, Any]:
+    """Deep where there is any depth: most messages are flat, and need not cost more."""
+    return {
+        name: copy.deepcopy(value) if isinstance(value, dict | list) else value
+        for name, value in fields.items()
+    }
 
 
 async def warm() -> None:
