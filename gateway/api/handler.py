@@ -201,7 +201,8 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 
 def _announced(scope: Scope) -> int:
     values = (value for name, value in scope["headers"] if name == b"content-length")
-    return int(next(values, b"0"))
+    value = next(values, b"0")
+    return int(value) if value.isdigit() else 0
 
 
 def _cross_origin(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
