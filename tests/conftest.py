@@ -20,6 +20,7 @@ import redis
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.management import call_command
+from django.db import connections
 from django.db.models.signals import post_migrate
 from dotenv import dotenv_values
 from pytest_django import Settings
@@ -177,6 +178,8 @@ async def gateway(
         "UPSTREAM_API_KEY": "sk-double",
         "UPSTREAM_MODEL": "double-small",
     }
+    # Threads keep their connections from one test to the next, and some tests kill connections.
+    await sync_to_async(connections.close_all)()
     await sync_to_async(call_command)("seed_catalogue", verbosity=0)
     async with runtime.running() as gateway:
         yield gateway

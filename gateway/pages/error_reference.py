@@ -181,6 +181,13 @@ GROUPS: Final = (
                 retry=True,
             ),
             ErrorEntry(
+                "server_stopping",
+                503,
+                "This server is being restarted, and the answer ends early. Nothing was charged.",
+                "Send the request again: another server takes it.",
+                retry=True,
+            ),
+            ErrorEntry(
                 "provider_error",
                 502,
                 "A provider failed in a way that it did not explain. Nothing was charged.",

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.template.loader import render_to_string
 from django.test import AsyncClient
+from pytest_django import Settings
 
 from accounts import visitors
 from accounts.models import Visitor
@@ -81,6 +82,16 @@ async def test_the_first_try_makes_a_visitor_whom_no_script_can_read(
     visitor = await Visitor.objects.aget(pk=await visitor_of(somebody))
     assert visitor.user_agent == "Firefox"
     assert await LedgerEntry.objects.filter(account_id=visitor.pk, tier="visitor").acount() == 1
+
+
+async def test_over_tls_the_visitors_cookie_stays_on_tls(
+    somebody: AsyncClient, settings: Settings
+) -> None:
+    settings.SESSION_COOKIE_SECURE = True
+
+    page = await somebody.post("/try/", {"prompt": "Hello"})
+
+    assert page.cookies[visitors.COOKIE]["secure"]
 
 
 async def test_the_second_try_is_the_same_visitors(somebody: AsyncClient) -> None:
@@ -173,7 +184,7 @@ async def test_when_no_model_answers_it_says_so_and_nothing_is_charged(
 
 
 async def test_an_answer_that_breaks_off_keeps_what_had_come(somebody: AsyncClient) -> None:
-    prompt = {"prompt": "Hello [[double: tokens=8 fault=cut after=3]]"}
+    prompt = {"prompt": "Hello [[double: tokens=8 fault=error-event after=3]]"}
 
     told = await events(await somebody.post("/try/", prompt, headers=STREAM))
 
