@@ -12,7 +12,7 @@ class ErrorEntry:
     """One code; `retry` says whether the same request may succeed later by itself."""
 
     code: str
-    status: int
+    status: int | None  # None: it arrives inside a stream, whose status was 200
     meaning: str
     remedy: str
     retry: bool = False
@@ -167,7 +167,7 @@ GROUPS: Final = (
             ),
             ErrorEntry(
                 "stream_cut",
-                502,
+                None,
                 "The provider stopped in the middle of a streamed answer. It arrives as an error "
                 "event in the stream. Nothing was charged.",
                 "Send the request again.",
@@ -189,7 +189,7 @@ GROUPS: Final = (
             ),
             ErrorEntry(
                 "provider_error",
-                502,
+                500,
                 "A provider failed in a way that it did not explain. Nothing was charged.",
                 "Try again.",
                 retry=True,

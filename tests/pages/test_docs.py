@@ -12,7 +12,7 @@ from django.test import AsyncClient, RequestFactory
 import accounts.identity
 import gateway
 from gateway import errors
-from gateway.api.errors import status_of
+from gateway.api.errors import ServerStopping, UnknownPath, WrongMethod, status_of
 from gateway.pages import code_samples
 from gateway.pages.error_reference import GROUPS
 from tests.pages.reading import Elements, source, words
@@ -80,7 +80,11 @@ def test_every_code_in_the_source_is_documented() -> None:
         errors.ProvidersExhausted(""),
         errors.StoreUnavailable(""),
         errors.ProviderUnavailable("", code="deadline_exceeded"),
+        errors.ProviderFailure(""),
         errors.GatewayError(""),
+        ServerStopping(),
+        UnknownPath("/elsewhere"),
+        WrongMethod("GET", "/", ["POST"]),
     ],
     ids=lambda error: f"{type(error).__name__} {error.code}",
 )
