@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from accounts.postgres import PostgresUnavailable
 from billing.metering.quota import QuotaRefused, QuotaUnavailable
 from billing.metering.usage import Counters, Usage
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
 from gateway.steps import respond
 from gateway.steps.admit import refusal
@@ -99,20 +100,20 @@ async def _relayed(
     The empty one is for `run`: a generator that was never advanced would be closed, or forgotten,
     without running anything, and so without settling.
     """
-    report, loop = StreamReport(), asyncio.get_running_loop()
-    ends_at = loop.time() + _seconds_left(reservation)
+    report = StreamReport()
     shape = respond.chunk_shaper(reservation, opened.target.upstream_model)
     try:
         async with aclosing(opened.rest):
             yield {}
-            for chunk in opened.first:
-                report.saw(chunk)
-                if chunk["choices"]:
-                    yield shape(chunk)
-            while (more := await _next(opened.rest, ends_at)) is not None:
-                report.saw(more)
-                if more["choices"]:
-                    yield shape(more)
+            with Deadline(_seconds_left(reservation)) as deadline:
+                for chunk in opened.first:
+                    report.saw(chunk)
+                    if chunk["choices"]:
+                        yield shape(chunk)
+                while (more := await deadline.next_of(opened.rest)) is not None:
+                    report.saw(more)
+                    if more["choices"]:
+                        yield shape(more)
     except BaseException as error:
         status, code = _end_by(error, presented)
         outcome = replace(
@@ -130,17 +131,6 @@ async def _relayed(
     await gateway.settlement.settle(reservation, outcome)
     if reservation.request.include_usage:
         yield respond.usage_chunk(shape, outcome.tokens)
-
-
-async def _next(
-    chunks: AsyncGenerator[dict[str, Any], None], ends_at: float
-) -> dict[str, Any] | None:
-    """The next chunk, None after the last.
-
-    A timeout for each: one around them all would strike wherever their reader is by then.
-    """
-    async with asyncio.timeout_at(ends_at):
-        return await anext(chunks, None)
 
 
 async def _settle_failure(gateway: "Gateway", reservation: Reservation, outcome: Outcome) -> None:

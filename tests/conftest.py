@@ -52,8 +52,6 @@ def _prepare_environment() -> None:
 
 _prepare_environment()
 django.setup()  # here and not in pytest-django, so that a folder's conftest may import models
-# An xdist worker that inherited it would read its settings before it comes here, and get ours.
-del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from accounts.identifiers import uuid7  # noqa: E402
 from accounts.models import ApiToken, User  # noqa: E402
@@ -64,6 +62,15 @@ from billing.metering.sums import LedgerSums  # noqa: E402
 from billing.models import Subscription, Tier  # noqa: E402
 from gateway import runtime  # noqa: E402
 from gateway.runtime import Gateway  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """Before xdist starts its workers: one that inherited it would read our settings, not its own.
+
+    Here, since what a folder's conftest imports may have set it again.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
 
 # Servers and stores -------------------------------------------------------------------------
 

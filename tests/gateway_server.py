@@ -40,7 +40,13 @@ class GatewayServer:
 
     def __init__(self, var: Path) -> None:
         self.upstream = UpstreamDouble()
-        self.product = Product(var, upstream=self.upstream.base_url, web_processes=WEB_PROCESSES)
+        try:
+            self.product = Product(
+                var, upstream=self.upstream.base_url, web_processes=WEB_PROCESSES
+            )
+        except BaseException:
+            self.upstream.stop()
+            raise
         self._numbers = itertools.count()
 
     def __enter__(self) -> Self:

@@ -46,6 +46,7 @@ class GatewayHandler:
 
     def __init__(self, urlconf: str) -> None:
         self._resolver = URLResolver(RegexPattern(r"^/"), urlconf)
+        self._resolver.url_patterns  # noqa: B018  (imports the views: a broken one stops the start)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its body to the last byte of its response."""
