@@ -140,6 +140,8 @@ async def kill(
     servers: PrivateServers, client: httpx.AsyncClient, _orm_connects_anew: None
 ) -> AsyncIterator[Kill]:
     """Kills a store; the value brings it back, which the end of the test does in any case."""
+    async with await connect(PATIENCE) as connection:
+        await connection.execute("CHECKPOINT")  # or its recovery goes over all tests so far
     dead: list[PrivateServer] = []
 
     def start_again() -> None:
