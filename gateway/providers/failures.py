@@ -49,6 +49,11 @@ def rubbish() -> ProviderUnavailable:
     )
 
 
+def misconfigured() -> ProviderUnavailable:
+    """A deployment that can't even be called."""
+    return ProviderUnavailable("The provider is misconfigured.", code="provider_misconfigured")
+
+
 def cut_off(failure: ProviderFailure) -> StreamCut:
     """The same failure after the first words, which are given and not charged."""
     return StreamCut(

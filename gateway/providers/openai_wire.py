@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import aiohttp
@@ -16,6 +16,10 @@ from gateway.types import ChatRequest
 _LONGEST_ERROR: Final = 64 * 1024
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
 _DONE: Final = b"[DONE]"
+_READ_ON_SECONDS: Final = 0.1
+_NOTHING: Final[dict[str, Any]] = {"choices": []}
+# ValueError: an address or a key, out of the environment, that no header can carry.
+_BROKEN: Final = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
 
 
 class OpenAIWire:
@@ -46,17 +50,15 @@ class OpenAIWire:
                 if response.status != 200:
                     raise failures.failure_of(response.status, await _some(response))
                 raw = await _read(response, _LONGEST_ANSWER)
-        except TimeoutError as error:
-            raise failures.timed_out() from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise failures.unreachable() from error
+        except _BROKEN as error:
+            raise _failure_of(error) from error
         return _completion(raw)
 
     async def stream(
         self, wire: Wire, request: ChatRequest
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The provider's chunks.  A ProviderFailure before the first, StreamCut after it."""
-        started = False
+        started, last = False, _NOTHING
         try:
             async with self._post(wire, request) as response:
                 if response.status != 200:
@@ -64,21 +66,18 @@ class OpenAIWire:
                 async with aclosing(sse.event_data(response.content.iter_any())) as events:
                     async for data in events:
                         if data == _DONE:
+                            await _read_on(response)
                             return
-                        yield _chunk(data)
-                        started = True
+                        chunk = _chunk(data)
+                        yield chunk
+                        started, last = True, chunk if chunk["choices"] else last
         except ProviderUnavailable as failure:
             raise failures.cut_off(failure) if started else failure from failure.__cause__
-        except TimeoutError as error:
-            raise (
-                failures.cut_off(failures.timed_out()) if started else failures.timed_out()
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise (
-                failures.cut_off(failures.unreachable()) if started else failures.unreachable()
-            ) from error
-        # It ended without saying that it was done.
-        raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
+        except _BROKEN as error:
+            broken = _failure_of(error)
+            raise (failures.cut_off(broken) if started else broken) from error
+        if not _finishes(last):  # and it did not say that it was done, either
+            raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
 
     def _post(self, wire: Wire, request: ChatRequest) -> Any:
         if self._session is None:
@@ -89,6 +88,14 @@ class OpenAIWire:
             headers=wire.headers,
             allow_redirects=False,
         )
+
+
+def _failure_of(error: Exception) -> ProviderUnavailable:
+    if isinstance(error, TimeoutError):
+        return failures.timed_out()
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return failures.unreachable()
+    return failures.misconfigured()
 
 
 def _completion(raw: bytes) -> dict[str, Any]:
@@ -122,6 +129,17 @@ def _are_choices(choices: object, part: str) -> bool:
         and bool(choices)
         and all(isinstance(one, dict) and isinstance(one.get(part), dict) for one in choices)
     )
+
+
+def _finishes(chunk: dict[str, Any]) -> bool:
+    return any(choice.get("finish_reason") for choice in chunk["choices"])
+
+
+async def _read_on(response: aiohttp.ClientResponse) -> None:
+    """To the end of the response, which follows at once: only then is the connection kept."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_READ_ON_SECONDS):
+            await response.content.read()
 
 
 async def _some(response: aiohttp.ClientResponse) -> bytes:

@@ -1,5 +1,6 @@
 """Providers that speak the OpenAI wire, and what they may say on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,16 +39,20 @@ class Provider:
     pieces: list[bytes] = field(default_factory=list)  # in place of the body, one write each
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    peers: list[Any] = field(default_factory=list)  # the other end of each call's connection
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(await request.json())
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        assert request.transport is not None
+        self.peers.append(request.transport.get_extra_info("peername"))
         if not self.pieces:
             return web.Response(status=self.status, body=self.body)
         response = web.StreamResponse(status=self.status)
         await response.prepare(request)
         for piece in self.pieces:
             await response.write(piece)
+        await asyncio.sleep(0)  # the response's end comes by itself, as from any provider
         return response
 
 
@@ -264,6 +269,44 @@ async def test_what_breaks_a_stream_after_it_is_a_cut(
 
     with pytest.raises(StreamCut):
         await chunks(providers, deployment)
+
+
+async def test_a_stream_is_done_when_its_answer_is_even_if_it_does_not_say_so(
+    providers: Providers, provider: Provider, deployment: Target
+) -> None:
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    provider.pieces = [event(CHUNK), event(last), event(usage)]
+
+    assert await chunks(providers, deployment) == [CHUNK, last, usage]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+async def test_one_connection_serves_one_call_after_the_other(
+    providers: Providers, provider: Provider, deployment: Target, stream: bool
+) -> None:
+    if stream:
+        provider.pieces = [event(CHUNK), event(b"[DONE]")]
+    for _ in range(5):
+        if stream:
+            await chunks(providers, deployment)
+        else:
+            await providers.complete(deployment, request())
+
+    assert len(set(provider.peers)) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+async def test_a_key_that_no_header_can_carry_is_misconfigured(
+    providers: Providers, provider: Provider, stream: bool
+) -> None:
+    deployment = target("one", base_url=provider.address, api_key="sk-theirs\n")
+    answer = chunks(providers, deployment) if stream else providers.complete(deployment, request())
+
+    with pytest.raises(ProviderUnavailable) as failure:
+        await answer
+    assert failure.value.code == "provider_misconfigured"
+    assert "sk-theirs" not in failure.value.message
 
 
 async def test_a_stream_that_is_closed_early_hangs_up_on_the_provider(
