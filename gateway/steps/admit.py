@@ -56,34 +56,32 @@ class Admission:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
         model = self._model_for(caller, request.model).entry
         counted = await _count(request, caller)
-        prompt_bound = tokenizer.bound_prompt(counted)
         asked = _output_tokens(caller, model, request, counted)
-        now = dt.datetime.now(dt.UTC)
+        deadline_at = dt.datetime.now(dt.UTC) + self.longest
         quota_request = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
             limits=caller.limits,
-            prompt_tokens=prompt_bound,
+            prompt_tokens=tokenizer.bound_prompt(counted),
             output_tokens=None if asked is None else asked * request.choices,
             least_output_tokens=request.choices,
-            deadline_ms=int((now + self.longest).timestamp() * 1000),
+            deadline_ms=int(deadline_at.timestamp() * 1000),
         )
         try:
             booking = await self._book(quota_request)
-            granted = None if booking.output_tokens is None else (
-                booking.output_tokens // request.choices
-            )  # fmt: skip
+            output = booking.output_tokens
+            granted = None if output is None else output // request.choices
             reservation = Reservation(
                 request_id=request_id,
                 caller=caller,
                 model=model,
                 request=replace(request, max_tokens=granted),
                 prompt_tokens=counted,
-                prompt_bound=prompt_bound,
+                prompt_bound=quota_request.prompt_tokens,
                 usage=booking.usage,
                 lowered_max_tokens=_lowered(request, asked, granted),
                 admitted_at=booking.usage.counters.at,
-                deadline_at=now + self.longest,
+                deadline_at=deadline_at,
             )
             await self._write_down(reservation, quota_request, booking)
         except QuotaRefused:

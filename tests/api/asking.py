@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -14,7 +13,6 @@ from tests.upstream.script import marker
 
 COMPLETIONS: Final = "/v1/chat/completions"
 FREE_COMPLETION: Final = "/api/v1/free/completion"
-PATIENCE: Final = 10.0
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -69,12 +67,3 @@ async def in_background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.T
 async def arrival(upstream: UpstreamDouble, call_id: str) -> None:
     """Returns once the upstream has heard of a call with this mark."""
     await asyncio.to_thread(upstream.await_arrival, call_id)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
-    """Returns once the condition holds; TimeoutError if it does not come about."""
-    deadline = time.monotonic() + patience
-    while not await condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the condition has not come about")
-        await asyncio.sleep(0.005)

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from accounts.postgres import connect
 from billing.metering.quota import PARTITIONS
 from billing.metering.usage import Counters
-from billing.models import LedgerEntry
+from billing.models import LedgerEntry, Plan
 from gateway.models import Deployment, Placement, PublicModel
 from gateway.runtime import Gateway
 from scalix.embedded.private_server import PrivateServer
@@ -24,6 +24,7 @@ from tests.api.server import serving
 from tests.conftest import Person
 from tests.servers import PrivateServers
 from tests.upstream.double import UpstreamDouble
+from tests.waiting import until
 
 PATIENCE = 10.0
 
@@ -33,6 +34,7 @@ CountersOf = Callable[[Person | uuid.UUID], Awaitable[Counters]]
 Serve = Callable[..., Awaitable[None]]
 Untouched = Callable[..., Awaitable[None]]
 Kill = Callable[[str], Callable[[], None]]
+SetPlan = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +195,19 @@ def _serve(
         place = {"priority": values.pop("priority", priority), "weight": values.pop("weight", 1)}
         deployment, _ = Deployment.objects.update_or_create(name=deployment_name, defaults=values)
         Placement.objects.update_or_create(model=model, deployment=deployment, defaults=place)
+
+
+@pytest.fixture
+def set_plan(gateway: Gateway) -> SetPlan:
+    """Edits a plan as staff do, and waits until this process knows."""
+
+    async def edit(tier: str, **limits: int | None) -> None:
+        await Plan.objects.filter(tier=tier).aupdate(**limits)
+
+        async def known() -> bool:
+            plan = gateway.plans.limits_of(tier)
+            return all(getattr(plan, name) == value for name, value in limits.items())
+
+        await until(known)
+
+    return edit

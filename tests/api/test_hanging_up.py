@@ -15,12 +15,13 @@ from accounts.postgres import connect
 from gateway import pipeline
 from gateway.runtime import Gateway
 from gateway.types import ChatRequest, Presented, StreamReply
-from tests.api.asking import COMPLETIONS, Json, arrival, asking, until
+from tests.api.asking import COMPLETIONS, Json, arrival, asking
 from tests.api.conftest import PATIENCE, CountersOf, LedgerRows, Row
 from tests.api.raw_http import RawConnection
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
 from tests.upstream.script import marker
+from tests.waiting import until
 
 
 @asynccontextmanager

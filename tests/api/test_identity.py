@@ -11,10 +11,11 @@ from accounts import credentials
 from accounts.models import ApiToken, User
 from billing.models import Subscription, Tier
 from gateway.runtime import Gateway
-from tests.api.asking import COMPLETIONS, FREE_COMPLETION, asking, error_of, until
+from tests.api.asking import COMPLETIONS, FREE_COMPLETION, asking, error_of
 from tests.api.conftest import CountersOf, LedgerRows, Serve, Untouched
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ async def test_a_change_acts_within_a_second_on_a_token_in_use(
     async def acted() -> bool:
         return await answers(client, bob) == then
 
-    await until(acted, patience=1.0)
+    await until(acted, seconds=1.0)
 
 
 async def test_a_subscription_s_end_acts_within_a_second(
@@ -176,7 +177,7 @@ async def test_a_subscription_s_end_acts_within_a_second(
     async def on_free() -> bool:
         return await answers(client, alice) == (200, "free")
 
-    await until(on_free, patience=1.0)
+    await until(on_free, seconds=1.0)
 
 
 @pytest.mark.parametrize("name", ["scalix_pro", "pro", "scalix-engine", "admin"])

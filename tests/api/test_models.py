@@ -4,9 +4,10 @@ import httpx
 
 from gateway.models import Deployment, PublicModel
 from gateway.runtime import Gateway
-from tests.api.asking import COMPLETIONS, asking, error_of, until
+from tests.api.asking import COMPLETIONS, asking, error_of
 from tests.api.conftest import LedgerRows, Serve, Untouched
 from tests.conftest import Person
+from tests.waiting import until
 
 
 async def names(client: httpx.AsyncClient, person: Person, query: str = "") -> list[str]:
@@ -83,7 +84,7 @@ async def test_a_model_that_staff_switch_off_is_gone_within_a_second(
     async def gone() -> bool:
         return await names(client, bob) == ["scalix-free"]
 
-    await until(gone, patience=1.0)
+    await until(gone, seconds=1.0)
     response = await client.post(COMPLETIONS, json=asking(model="scalix-auto"), headers=bob.headers)
     assert response.status_code == 404
     assert await ledger_rows() == []
@@ -97,4 +98,4 @@ async def test_a_deployment_that_staff_switch_off_is_not_called_within_a_second(
     async def gone() -> bool:
         return await names(client, bob) == []
 
-    await until(gone, patience=1.0)
+    await until(gone, seconds=1.0)

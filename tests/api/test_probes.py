@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from gateway.runtime import Gateway
-from tests.api.asking import until
 from tests.api.conftest import Kill
 from tests.servers import PrivateServers
+from tests.waiting import until
 
 
 async def test_a_process_that_runs_is_healthy(client: httpx.AsyncClient) -> None:

@@ -15,12 +15,12 @@ from tests.api.asking import (
     events_of,
     in_background,
     text_of,
-    until,
 )
 from tests.api.conftest import CountersOf, Kill, LedgerRows
 from tests.api.raw_http import RawConnection
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
+from tests.waiting import until
 
 STORES = ["postgres", "valkey"]
 

@@ -5,10 +5,11 @@ import asyncio
 import httpx
 import pytest
 
-from tests.api.asking import COMPLETIONS, asking, events_of, text_of, until
+from tests.api.asking import COMPLETIONS, asking, events_of, text_of
 from tests.api.conftest import CountersOf, LedgerRows
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
+from tests.waiting import until
 
 
 async def test_a_stream_is_chunks_of_one_id_and_ends_in_done(

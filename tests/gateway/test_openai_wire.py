@@ -1,95 +1,18 @@
-"""Providers that speak the OpenAI wire, and what they may say on it."""
-
-import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any
+"""Providers that speak the OpenAI wire: what they are asked, and what they may answer."""
 
 import orjson
 import pytest
-from aiohttp import web
 
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
     ProviderRejected,
     ProviderUnavailable,
-    StreamCut,
 )
 from gateway.providers.client import Providers
-from gateway.types import ChatRequest, Target
+from gateway.types import Target
 from tests.gateway.cast import target
-
-ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]}
-CHUNK = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
-
-
-def event(value: object) -> bytes:
-    data = value if isinstance(value, bytes) else orjson.dumps(value)
-    return b"data: " + data + b"\n\n"
-
-
-@dataclass
-class Provider:
-    """A stand-in that answers as it is told, and notes what it was asked."""
-
-    address: str = ""
-    status: int = 200
-    body: bytes = orjson.dumps(ANSWER)
-    pieces: list[bytes] = field(default_factory=list)  # in place of the body, one write each
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    peers: list[Any] = field(default_factory=list)  # the other end of each call's connection
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(await request.json())
-        self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        assert request.transport is not None
-        self.peers.append(request.transport.get_extra_info("peername"))
-        if not self.pieces:
-            return web.Response(status=self.status, body=self.body)
-        response = web.StreamResponse(status=self.status)
-        await response.prepare(request)
-        for piece in self.pieces:
-            await response.write(piece)
-        await asyncio.sleep(0.005)  # the response's end comes a moment after, as from any provider
-        return response
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    provider = Provider()
-    application = web.Application(client_max_size=32 * 1024 * 1024)
-    application.router.add_post("/v1/chat/completions", provider.answer)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    provider.address = f"http://{host}:{port}/v1"
-    yield provider
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def providers() -> AsyncIterator[Providers]:
-    providers = Providers(connect=2, silence=5)
-    await providers.open()
-    yield providers
-    await providers.close()
-
-
-@pytest.fixture
-def deployment(provider: Provider) -> Target:
-    return target("one", base_url=provider.address)
-
-
-def request(**fields: Any) -> ChatRequest:
-    values = {"messages": ({"role": "user", "content": "Hello"},)} | fields
-    return ChatRequest("public", **values)
-
-
-async def chunks(providers: Providers, deployment: Target) -> list[dict[str, Any]]:
-    return [chunk async for chunk in providers.stream(deployment, request(stream=True))]
+from tests.gateway.provider import ANSWER, CHUNK, Provider, chunks, event, request
 
 
 async def test_the_provider_is_asked_for_its_own_model_with_its_own_key(
@@ -118,16 +41,6 @@ async def test_without_a_key_none_is_sent(
 
     assert "authorization" not in provider.headers[0]
     assert "the-operators" not in str(provider.headers)
-
-
-async def test_a_stream_is_asked_for_with_its_usage(
-    providers: Providers, provider: Provider, deployment: Target
-) -> None:
-    provider.pieces = [event(CHUNK), event(b"[DONE]")]
-    assert await chunks(providers, deployment) == [CHUNK]
-
-    assert provider.asked[0]["stream"] is True
-    assert provider.asked[0]["stream_options"] == {"include_usage": True}
 
 
 @pytest.mark.parametrize("name", ["openai", "fireworks_ai", "groq", "mistral", "deepseek"])
@@ -218,69 +131,6 @@ async def test_an_error_in_pieces_is_quoted_whole(
         await providers.complete(deployment, request())
 
 
-# What some providers send, and what is made of it.
-PECULIAR = {
-    "usage without choices": ([event(CHUNK), event({"usage": {"prompt_tokens": 1}})], 2),
-    "choices of null": ([event({"choices": None}), event(CHUNK)], 2),
-    "an error of null": ([event(CHUNK | {"error": None})], 1),
-    "comments": ([b": OPENROUTER PROCESSING\n\n", event(CHUNK), b": ping\n\n"], 1),
-    "lines that end in CRLF": ([event(CHUNK).replace(b"\n", b"\r\n")], 1),
-    "an event line": ([b"event: message\n" + event(CHUNK)], 1),
-}
-
-
-@pytest.mark.parametrize("name", PECULIAR)
-async def test_a_stream_may_be_peculiar(
-    providers: Providers, provider: Provider, deployment: Target, name: str
-) -> None:
-    pieces, count = PECULIAR[name]
-    provider.pieces = [*pieces, event(b"[DONE]"), event(b"never read")]
-    received = await chunks(providers, deployment)
-
-    assert len(received) == count
-    assert all(isinstance(chunk["choices"], list) for chunk in received)
-
-
-BROKEN = {
-    "text": event(b"Hello"),
-    "a list": event([]),
-    "a choice without a delta": event({"choices": [{"index": 0}]}),
-    "choices that are an object": event({"choices": {"0": {}}}),
-    "an error": event({"error": {"message": "Overloaded", "code": 529}}),
-    "its end without being done": b"",
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-async def test_what_breaks_a_stream_before_its_first_chunk_is_a_reason_to_try_another(
-    providers: Providers, provider: Provider, deployment: Target, name: str
-) -> None:
-    provider.pieces = [b": hello\n\n", BROKEN[name], event(b"[DONE]") if BROKEN[name] else b" "]
-
-    with pytest.raises(ProviderUnavailable):
-        await chunks(providers, deployment)
-
-
-@pytest.mark.parametrize("name", BROKEN)
-async def test_what_breaks_a_stream_after_it_is_a_cut(
-    providers: Providers, provider: Provider, deployment: Target, name: str
-) -> None:
-    provider.pieces = [event(CHUNK), BROKEN[name], event(b"[DONE]") if BROKEN[name] else b" "]
-
-    with pytest.raises(StreamCut):
-        await chunks(providers, deployment)
-
-
-async def test_a_stream_is_done_when_its_answer_is_even_if_it_does_not_say_so(
-    providers: Providers, provider: Provider, deployment: Target
-) -> None:
-    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-    usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
-    provider.pieces = [event(CHUNK), event(last), event(usage)]
-
-    assert await chunks(providers, deployment) == [CHUNK, last, usage]
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 async def test_one_connection_serves_one_call_after_the_other(
     providers: Providers, provider: Provider, deployment: Target, stream: bool
@@ -307,17 +157,6 @@ async def test_a_key_that_no_header_can_carry_is_misconfigured(
         await answer
     assert failure.value.code == "provider_misconfigured"
     assert "sk-theirs" not in failure.value.message
-
-
-async def test_a_stream_that_is_closed_early_hangs_up_on_the_provider(
-    providers: Providers, provider: Provider, deployment: Target
-) -> None:
-    provider.pieces = [event(CHUNK)] * 5
-    stream = providers.stream(deployment, request(stream=True))
-    await anext(stream)
-    await stream.aclose()
-
-    assert await anext(stream, None) is None
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
