@@ -173,7 +173,7 @@ async def test_no_field_that_would_lead_litellm_elsewhere_is_taken(
     client: httpx.AsyncClient, bob: Person, untouched: Untouched
 ) -> None:
     for field in SMUGGLED:
-        response = await client.post(COMPLETIONS, json=asking(**{field: "x"}), headers=bob.headers)
+        response = await client.post(COMPLETIONS, json=asking() | {field: "x"}, headers=bob.headers)
         assert (response.status_code, error_of(response)["param"]) == (400, field)
 
     await untouched(bob)
@@ -184,7 +184,7 @@ async def test_a_megabyte_of_nonsense_is_not_quoted_back(
 ) -> None:
     long = "u" * MEGABYTE
     for body in (
-        asking(**{long: 1}),
+        asking() | {long: 1},
         asking(messages=[{"role": long}]),
         asking(messages=[{"role": "user", "content": [{"type": long}]}]),
         asking(model=long),

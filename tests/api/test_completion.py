@@ -166,7 +166,7 @@ async def test_more_than_is_left_of_the_day_is_lowered_to_it_and_a_header_says_s
     await client.post(
         COMPLETIONS, json=asking(script={"tokens": 4000}, max_tokens=4000), headers=bob.headers
     )
-    response = await client.post(COMPLETIONS, json=asking(**{field: 8000}), headers=bob.headers)
+    response = await client.post(COMPLETIONS, json=asking() | {field: 8000}, headers=bob.headers)
 
     assert response.status_code == 200
     first, second = await ledger_rows()

@@ -55,7 +55,7 @@ async def test_without_a_token_nothing_is_answered_and_the_way_to_one_is_named(
 async def test_a_token_that_is_none_of_ours_is_refused(
     client: httpx.AsyncClient, untouched: Untouched, secret: str
 ) -> None:
-    headers = {"authorization": f"Bearer {secret}".encode()}
+    headers = {b"authorization": f"Bearer {secret}".encode()}
     response = await client.post(COMPLETIONS, json=asking(), headers=headers)
 
     assert (response.status_code, error_of(response)["code"]) == (401, "invalid_api_key")

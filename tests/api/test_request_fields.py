@@ -49,7 +49,7 @@ async def test_the_provider_gets_every_known_field_and_no_label(
         "parallel_tool_calls": False,
     }
     labels = {"user": "u-1", "metadata": {"a": "b"}, "store": False, "service_tier": "auto"}
-    response = await client.post(COMPLETIONS, json=asking(**known, **labels), headers=bob.headers)
+    response = await client.post(COMPLETIONS, json=asking() | known | labels, headers=bob.headers)
 
     assert response.status_code == 200
     [call] = upstream.log()
@@ -63,7 +63,7 @@ async def test_nulls_count_as_absent_as_sdks_send_them(
     nulls = dict.fromkeys(
         ("temperature", "stop", "seed", "tools", "n", "max_tokens", "stream", "user")
     )
-    response = await client.post(COMPLETIONS, json=asking(**nulls), headers=bob.headers)
+    response = await client.post(COMPLETIONS, json=asking() | nulls, headers=bob.headers)
 
     assert response.status_code == 200
     assert upstream.log()[0]["fields"] == ["max_tokens", "messages", "model"]

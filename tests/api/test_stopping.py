@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import httpx
@@ -110,6 +111,44 @@ async def test_an_answer_that_a_stopping_server_does_not_wait_for_is_to_be_asked
     [row] = await ledger_rows()
     assert (row["status"], row["charged"]) == ("failed", False)
     assert (await counters(bob)).hour_requests == 0
+
+
+async def test_a_server_that_stops_at_any_moment_leaves_no_row_open(
+    client: httpx.AsyncClient,
+    alice: Person,
+    gateway: Gateway,
+    server_state: ServerState,
+    ledger_rows: LedgerRows,
+    counters: CountersOf,
+) -> None:
+    chance = random.Random(20)
+
+    async def one(stream: bool) -> int:
+        body = asking(script={"tokens": 5, "first": 0.004, "gap": 0.002}, stream=stream)
+        response = await client.post(COMPLETIONS, json=body, headers=alice.headers)
+        if stream and response.is_success:  # no SDK notices a stream that just ends
+            last = events_of(response.text)[-1]
+            assert last == "[DONE]" or last["error"]["code"] == "server_stopping"
+        return response.status_code
+
+    for _ in range(10):
+        async with asyncio.TaskGroup() as group:
+            requests = [group.create_task(one(bool(number % 2))) for number in range(16)]
+            await asyncio.sleep(chance.uniform(0, 0.04))  # at any moment: no condition would be
+            cancel_requests(server_state)
+        assert {request.result() for request in requests} <= {200, 503}
+    await gateway.settlement.finish()
+
+    async def agree() -> bool:
+        rows = await ledger_rows()
+        charged = [row for row in rows if row["charged"]]
+        tokens = sum(row["prompt_tokens"] + row["completion_tokens"] for row in charged)
+        used = await counters(alice)
+        return "reserved" not in {row["status"] for row in rows} and (
+            (used.in_flight, used.hour_requests, used.day_tokens) == (0, len(charged), tokens)
+        )
+
+    await until(agree)
 
 
 async def test_after_a_stop_nothing_of_the_gateway_is_left(

@@ -111,7 +111,7 @@ async def test_a_deployment_serves_once_every_variable_that_it_names_is_set(
 
 
 async def test_a_key_that_is_optional_may_lack(read: Read) -> None:
-    fields = {"api_key_variable": "X_API_KEY", "api_key_optional": True}
+    fields: dict[str, Any] = {"api_key_variable": "X_API_KEY", "api_key_optional": True}
     without = await read(lambda: make("m", "d", **fields))
     [target] = found(without, "m").targets
 

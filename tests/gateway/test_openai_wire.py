@@ -1,5 +1,7 @@
 """Providers that speak the OpenAI wire: what they are asked, and what they may answer."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -162,7 +164,7 @@ async def test_a_key_that_no_header_can_carry_is_misconfigured(
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 @pytest.mark.parametrize("fields", [{"provider": "nonsense"}, {"provider": ""}], ids=str)
 async def test_a_deployment_of_nobody_s_making_is_misconfigured(
-    providers: Providers, provider: Provider, fields: dict[str, str], stream: bool
+    providers: Providers, provider: Provider, fields: dict[str, Any], stream: bool
 ) -> None:
     deployment = target("one", base_url=provider.address, **fields)
 
