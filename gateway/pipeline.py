@@ -57,13 +57,13 @@ async def run(
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
             answer = await complete(gateway.providers, targets, reservation.request, trail)
+            report = CompletionReport(answer.body)
+            tokens = report.tokens(reservation.prompt_tokens)
     except BaseException as error:
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
-    report = CompletionReport(answer.body)
-    tokens = report.tokens(reservation.prompt_tokens)
     outcome = Outcome(
         status="settled",
         charged=report.says_something,

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from billing.metering.usage import LimitState, Usage
+from billing.models import Tier
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -167,7 +168,7 @@ def _when_to_retry(limit: LimitState) -> dict[str, str]:
 def _limit_metadata(limit: LimitState, usage: Usage) -> dict[str, Any]:
     return {
         "limit": limit.name,
-        "scope": "account",
+        "scope": "visitor" if usage.limits.tier == Tier.VISITOR else "account",
         "used": limit.used,
         "max": limit.max,
         "resets_at": limit.resets_at and f"{limit.resets_at:%Y-%m-%dT%H:%M:%SZ}",

@@ -140,6 +140,7 @@ async def test_the_sixth_request_of_a_visitor_s_hour_is_refused_and_offers_an_ac
         "requests_per_hour",
         "visitor",
     )
+    assert error["metadata"]["scope"] == "visitor"
     assert "5 of 5 requests" in error["message"]
     assert "Sign up" in error["message"]
     assert len(await ledger_rows()) == upstream.received() == 5
