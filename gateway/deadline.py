@@ -8,6 +8,10 @@ from typing import Self, TypeVar
 _Item = TypeVar("_Item")
 
 
+class ReaderTooSlow(Exception):
+    """The time came while the stream waited for its reader, and not its reader for the stream."""
+
+
 class Deadline:
     """Breaks off the wait that is under way when the time comes, and refuses any later one.
 
@@ -34,9 +38,9 @@ class Deadline:
         self._timer.cancel()
 
     async def next_of(self, items: AsyncGenerator[_Item, None]) -> _Item | None:
-        """The next item, None after the last; TimeoutError when the time has come."""
+        """The next item, None after the last; TimeoutError, ReaderTooSlow when the time came."""
         if self._passed.is_set():
-            raise TimeoutError
+            raise ReaderTooSlow
         self._waiting = task = asyncio.current_task()
         try:
             return await anext(items, None)

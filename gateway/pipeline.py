@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from accounts.postgres import PostgresUnavailable
 from billing.metering.quota import QuotaRefused, QuotaUnavailable
 from billing.metering.usage import Counters, Usage
-from gateway.deadline import Deadline
+from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
 from gateway.steps import respond
 from gateway.steps.admit import refusal
-from gateway.steps.complete import OpenStream, Trail, complete, open_stream
+from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
 from gateway.steps.route import route
 from gateway.token_report import CompletionReport, StreamReport
 from gateway.types import (
@@ -57,23 +57,17 @@ async def run(
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
             answer = await complete(gateway.providers, targets, reservation.request, trail)
-            report = CompletionReport(answer.body)
-            tokens = report.tokens(reservation.prompt_tokens)
+            outcome = _answered(reservation, answer, trail)
     except BaseException as error:
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
-    outcome = Outcome(
-        status="settled",
-        charged=report.says_something,
-        attempts=tuple(trail.attempts),
-        deployment=answer.target.deployment,
-        tokens=tokens,
-    )
     usage = await gateway.settlement.settle(reservation, outcome)
-    body = respond.completion(reservation, answer.body, answer.target.upstream_model, tokens)
-    return Reply(reservation, answer.target.deployment, usage, tokens, body)
+    body = respond.completion(
+        reservation, answer.body, answer.target.upstream_model, outcome.tokens
+    )
+    return Reply(reservation, answer.target.deployment, usage, outcome.tokens, body)
 
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
@@ -119,13 +113,16 @@ async def _relayed(
         outcome = replace(
             _streamed(reservation, opened, report, trail.ended(code)),
             status=status,
-            # Cut off by us or the provider, it is free. Hung up on, what was said counts.
+            # Cut off by us or the provider, it is free. Hung up on, or read too slowly, what was
+            # said counts.
             charged=status == "cancelled" and report.says_something,
             error_code=code,
         )
         await _settle_failure(gateway, reservation, outcome)
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
+        if isinstance(error, ReaderTooSlow):
+            raise _read_too_slowly(outcome) from error
         raise
     outcome = _streamed(reservation, opened, report, trail.ended("completed"))
     await gateway.settlement.settle(reservation, outcome)
@@ -137,6 +134,18 @@ async def _settle_failure(gateway: "Gateway", reservation: Reservation, outcome:
     """Settles what went wrong, which the caller hears of even if a store is away as well."""
     with suppress(StoreUnavailable):  # the ending is owed
         await gateway.settlement.settle(reservation, outcome)
+
+
+def _answered(reservation: Reservation, answer: Completion, trail: Trail) -> Outcome:
+    """What a whole answer came to; one that says nothing is free."""
+    report = CompletionReport(answer.body)
+    return Outcome(
+        status="settled",
+        charged=report.says_something,
+        attempts=tuple(trail.attempts),
+        deployment=answer.target.deployment,
+        tokens=report.tokens(reservation.prompt_tokens),
+    )
 
 
 def _streamed(
@@ -170,9 +179,10 @@ def _end_by(error: BaseException, presented: Presented) -> tuple[str, str]:
         return "failed", "deadline_exceeded"
     if isinstance(error, asyncio.CancelledError) and not presented.is_gone():
         return "failed", "server_stopping"
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "cancelled", "client_disconnected"
-    return "failed", "internal_error"
+    if isinstance(error, ReaderTooSlow):
+        return "cancelled", "deadline_exceeded"
+    hung_up = isinstance(error, asyncio.CancelledError | GeneratorExit)
+    return ("cancelled", "client_disconnected") if hung_up else ("failed", "internal_error")
 
 
 def _seconds_left(reservation: Reservation) -> float:
@@ -184,4 +194,15 @@ def _too_slow() -> GatewayError:
         "The answer took longer than a request may take. Nothing was charged.",
         code="deadline_exceeded",
         metadata={"tokens_charged": 0, "refunded": True},
+    )
+
+
+def _read_too_slowly(outcome: Outcome) -> GatewayError:
+    return ProviderUnavailable(
+        "The answer was not read within the time that a request may take. What was sent counts.",
+        code="deadline_exceeded",
+        metadata={
+            "tokens_charged": outcome.tokens.total if outcome.charged else 0,
+            "refunded": not outcome.charged,
+        },
     )

@@ -79,7 +79,7 @@ class Gateway:
             asyncio.to_thread(tokenizer.warm),
             return_exceptions=True,  # so that none is still starting when one has failed
         )
-        for failure in filter(None, begun):
+        if failure := next(filter(None, begun), None):
             raise failure
         await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
         await self.heartbeat.start()

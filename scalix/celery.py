@@ -23,7 +23,7 @@ app.conf.beat_schedule = {
     },
     "create-ledger-partitions-ahead": {
         "task": "billing.metering.tasks.create_partitions",
-        "schedule": 86_400.0,
+        "schedule": 3_600.0,  # cheap; a beat that is often restarted never comes to a day
     },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",

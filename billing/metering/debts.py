@@ -72,4 +72,6 @@ class QuotaDebts:
             )
         except QuotaUnavailable:
             return False
+        except Exception:  # one debt that can't be paid must not keep the others waiting
+            logger.exception("could not settle %s; the sweeper's walk will", debt.request_id)
         return True

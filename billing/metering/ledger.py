@@ -23,11 +23,11 @@ import psycopg
 from accounts.postgres import Connection, NoAnswer, connect, hung_up_after
 from billing.metering.rows import COMMIT, HOW_ENDED, VOID, Ended, Ending, Intent
 
-__all__ = ["Ended", "Ending", "Intent", "LedgerUnavailable", "LedgerWriter"]
+__all__ = ["COMMIT_SECONDS", "Ended", "Ending", "Intent", "LedgerUnavailable", "LedgerWriter"]
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_SECONDS: Final = 3.0
+COMMIT_SECONDS: Final = 3.0
 _RECONNECT_SECONDS: Final = 0.1
 _LARGEST_BATCH: Final = 500
 _NOBODY: Final = uuid.UUID(int=0)
@@ -96,7 +96,7 @@ class LedgerWriter:
 
     async def start(self) -> None:
         """Connects and begins to write; raises psycopg.OperationalError if Postgres is away."""
-        self._connection = await connect(_COMMIT_SECONDS)
+        self._connection = await connect(COMMIT_SECONDS)
         self.connected = True
         self._task = asyncio.create_task(self._run(), name="ledger-writer")
 
@@ -214,7 +214,7 @@ class LedgerWriter:
     async def _commit_or_split(self, batch: _Batch) -> None:
         """Commits all rows, or else each by itself: a bad row fails itself and nobody else."""
         if self._connection is None:
-            self._connection = await connect(_COMMIT_SECONDS)
+            self._connection = await connect(COMMIT_SECONDS)
         try:
             await self._commit(self._connection, batch)
         except _ROW_ERRORS as error:
@@ -236,7 +236,7 @@ class LedgerWriter:
             "first": min(ids),
             "last": max(ids),
         }
-        with hung_up_after(connection, _COMMIT_SECONDS):
+        with hung_up_after(connection, COMMIT_SECONDS):
             if batch.voids:
                 await connection.execute(VOID, {"intents": _array(batch.voids)})
             cursor = await connection.execute(COMMIT, parameters, prepare=True)

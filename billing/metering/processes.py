@@ -15,6 +15,7 @@ keeps its id and its row when it comes back, and the story stays true:
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -27,6 +28,8 @@ from accounts.postgres import PostgresUnavailable, ReadPool
 HEARTBEAT_SECONDS: Final = 3.0
 DEAD_AFTER_SECONDS: Final = 12.0
 # How long a process may think that it is not taken for dead: less, as the two clocks may drift.
+logger = logging.getLogger(__name__)
+
 _LEASE_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.5
 
@@ -101,4 +104,7 @@ class Heartbeat:
                 await self._also()
                 pause = self._pause
             except PostgresUnavailable:
+                pause = self._retry_pause
+            except Exception:  # a Postgres that is read-only for a while, say: it must beat again
+                logger.exception("a heartbeat failed")
                 pause = self._retry_pause

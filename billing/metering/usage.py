@@ -113,11 +113,6 @@ class Usage:
             return day if hour.remaining is None else hour
         return hour if hour.remaining < day.remaining else day
 
-    @property
-    def requests_left(self) -> int | None:
-        """How many more requests may be made before a window resets; None without a limit."""
-        return self.binding_requests.remaining
-
     def state(self, name: str) -> LimitState:
         """The limit of that name; KeyError if there is none."""
         return {state.name: state for state in self.states}[name]

@@ -81,9 +81,7 @@ class GatewayHandler:
             return response_to(InvalidRequest(str(error)), request_id)
         except Exception:
             logger.exception("%s %s failed", request.method, request.path_info)
-            return response_to(
-                GatewayError("Something went wrong here. Nothing was charged."), request_id
-            )
+            return response_to(GatewayError("Something went wrong here."), request_id)
         return response
 
 

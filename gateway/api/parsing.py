@@ -65,7 +65,7 @@ class _Sent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     content: _Content | None = None
     name: _Label | None = None
     tool_calls: list[_ToolCall] | None = None
-    tool_call_id: str | None = None
+    tool_call_id: _Label | None = None
     function_call: _FunctionCall | None = None
     refusal: str | None = None
 
@@ -112,7 +112,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    stop: str | list[str] | None = None
+    stop: _Label | Annotated[list[_Label], msgspec.Meta(max_length=16)] | None = None
     seed: _Integer | None = None
     presence_penalty: _Penalty | None = None
     frequency_penalty: _Penalty | None = None

@@ -1,5 +1,7 @@
 """`GET /healthz`, the process is up, and `GET /readyz`, it can serve: for load balancers."""
 
+import time
+
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 
@@ -27,7 +29,9 @@ class Readyz(GatewayView):
             checks["redis"] = "away"
         try:
             await gateway.reads.fetch("SELECT 1")
-            checks["postgres"] = "ok"
+            # Reading is not enough: rows must be written, and heartbeats.
+            writes = gateway.ledger.connected and gateway.heartbeat.lived_since(time.monotonic())
+            checks["postgres"] = "ok" if writes else "not written to"
         except PostgresUnavailable:
             checks["postgres"] = "away"
         ready = set(checks.values()) == {"ok"}

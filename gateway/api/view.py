@@ -8,7 +8,6 @@ from adrf.views import APIView
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.views.decorators.csrf import csrf_exempt  # noqa: F401  (DRF's as_view applies it)
 from rest_framework.request import Request
 
 from accounts.identifiers import encode

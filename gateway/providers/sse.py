@@ -17,9 +17,10 @@ async def event_data(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]
     """
     rest = b""
     data: list[bytes] = []
+    length = 0
     async for part in parts:
         rest += part
-        if len(rest) > LONGEST_EVENT:
+        if length + len(rest) > LONGEST_EVENT:
             raise rubbish()
         *lines, rest = rest.split(b"\n")
         for raw in lines:
@@ -27,6 +28,7 @@ async def event_data(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]
             if not line:
                 if data:
                     yield data[0] if len(data) == 1 else b"\n".join(data)
-                    data = []
+                    data, length = [], 0
             elif line.startswith(b"data:"):
+                length += len(line)
                 data.append(line[6:] if line[5:6] == b" " else line[5:])

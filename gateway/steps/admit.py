@@ -96,6 +96,8 @@ class Admission:
     def _model_for(self, caller: Caller, name: str) -> ModelRow:
         row = self.catalogue.find(name)
         tier = caller.limits.tier
+        if row is not None and row.targets and may_use(tier, row.entry.tier):
+            return row
         available = [entry.name for entry in self.catalogue.available_to(tier)]
         if row is None:
             nearest = self.catalogue.nearest(name, tier)
@@ -115,13 +117,11 @@ class Admission:
                     "upgrade_url": self.upgrade_url,
                 },
             )
-        if not row.targets:
-            raise UnknownModel(
-                f"The model {name} is not switched on here: no provider is configured for it. "
-                "GET /v1/models lists those that are.",
-                metadata={"available_models": available},
-            )
-        return row
+        raise UnknownModel(
+            f"The model {name} is not switched on here: no provider is configured for it. "
+            "GET /v1/models lists those that are.",
+            metadata={"available_models": available},
+        )
 
     async def _book(self, quota_request: QuotaRequest) -> QuotaBooking:
         try:

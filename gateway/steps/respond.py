@@ -82,7 +82,7 @@ async def events(
             return
         except Exception:
             logger.exception("a stream broke off")
-            yield error_event(GatewayError("Something went wrong here. Nothing was charged."))
+            yield error_event(GatewayError("Something went wrong here."))
             return
         yield _DONE
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from billing.metering.debts import QuotaDebts
-from billing.metering.ledger import Ended, Ending, LedgerUnavailable, LedgerWriter
+from billing.metering.ledger import COMMIT_SECONDS, Ended, Ending, LedgerUnavailable, LedgerWriter
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.usage import Usage
@@ -21,7 +21,8 @@ from gateway.types import Outcome, Reservation, TokenUsage
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS: Final = 2.0
+# Longer than a commit may take: what was sent has come to something by then, or is lost.
+_PATIENCE_SECONDS: Final = COMMIT_SECONDS + 1.0
 
 
 class Settlement:
@@ -76,7 +77,8 @@ class Settlement:
                 outcome = replace(outcome, error_code="ledger_unavailable")
             # The counters hear of it once the ledger has it, as the ledger has it.
             self._ledger.owe(
-                self._ending(reservation, outcome), lambda ended: self._owe(reservation, ended)
+                self._ending(reservation, outcome),
+                lambda ended: self._late(reservation, outcome, ended),
             )
             consequence = "is charged once it is back" if outcome.charged else "was not charged"
             raise StoreUnavailable(
@@ -99,6 +101,11 @@ class Settlement:
         return reservation.usage if counters is None else replace(
             reservation.usage, counters=counters
         )  # fmt: skip
+
+    def _late(self, reservation: Reservation, meant: Outcome, ended: Ended) -> None:
+        if ended.charged and not meant.charged:  # the commit had gone through, its answer had not
+            logger.error("%s is charged, but its answer was withheld", reservation.wire_id)
+        self._owe(reservation, ended)
 
     def _owe(self, reservation: Reservation, ended: Ended) -> None:
         account_id, request_id = reservation.caller.account_id, reservation.request_id

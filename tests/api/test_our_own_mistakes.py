@@ -58,7 +58,7 @@ async def test_an_error_of_ours_is_logged_settled_and_free(
         error = error_of(response)
     assert (error["code"], error["type"]) == ("internal_error", "server_error")
     assert error["metadata"]["request_id"] == response.headers["x-request-id"]
-    assert error["message"] == "Something went wrong here. Nothing was charged."
+    assert error["message"] == "Something went wrong here."
     assert [one.levelname for one in caplog.records if one.levelno >= logging.ERROR] == ["ERROR"]
     assert "Traceback" in caplog.text
     caplog.clear()

@@ -62,3 +62,12 @@ async def test_a_line_without_end_is_given_up() -> None:
 
     with pytest.raises(ProviderUnavailable):
         await read(b"data: ", *[piece] * (LONGEST_EVENT // len(piece) + 1))
+
+
+async def test_an_event_of_many_lines_is_bounded_as_one_of_one_line_is() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"data: " + b"x" * 65_536 + b"\n"
+
+    with pytest.raises(ProviderUnavailable):
+        await anext(event_data(endless()))

@@ -44,18 +44,21 @@ def test_parts_count_as_their_text() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
-    ],
-    ids=["image", "sound"],
-)
-def test_an_attachment_counts_as_the_largest_image(part: dict[str, Any]) -> None:
+def test_an_image_counts_as_the_largest() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     without = count_prompt(asking({"role": "user", "content": []}))
 
-    assert count_prompt(asking({"role": "user", "content": [part]})) == without + 1_500
+    assert count_prompt(asking({"role": "user", "content": [image]})) == without + 1_500
+
+
+def test_sound_counts_by_its_length() -> None:
+    def prompt_of(digits: int) -> int:
+        sound = {"data": "A" * digits, "format": "wav"}
+        part = {"type": "input_audio", "input_audio": sound}
+        return count_prompt(asking({"role": "user", "content": [part]}))
+
+    ten_minutes_of_speech = 1_600_000  # base-64 digits at 16 kbit a second
+    assert prompt_of(ten_minutes_of_speech) - prompt_of(0) > 6_000  # at ten tokens a second
 
 
 @pytest.mark.parametrize("name", ["tools", "functions", "response_format"])

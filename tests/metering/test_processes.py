@@ -3,6 +3,7 @@
 import os
 import uuid
 
+import psycopg
 import pytest
 
 from accounts.postgres import PostgresUnavailable, ReadPool
@@ -39,6 +40,7 @@ class Database:
 
     def __init__(self) -> None:
         self.away = False
+        self.refuses: Exception | None = None
         self._asked = 0
 
     async def beaten_more_often(self, by: int) -> None:
@@ -54,6 +56,8 @@ class Database:
         self._asked += 1
         if self.away:
             raise PostgresUnavailable
+        if self.refuses is not None:
+            raise self.refuses
         return []
 
 
@@ -158,4 +162,18 @@ async def test_while_postgres_is_away_it_tries_again_and_again() -> None:
     database.away = False
     await database.beaten_more_often(by=3)
     database.away = True
+    await heartbeat.stop()
+
+
+async def test_an_error_that_nobody_expects_does_not_end_the_beating(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    database = Database()
+    heartbeat = Heartbeat(database, uuid.uuid4(), nothing_else, pause=0.001, retry_pause=0.001)
+    await heartbeat.start()
+    database.refuses = psycopg.errors.ReadOnlySqlTransaction("no writing just now")
+    await database.beaten_more_often(by=3)
+    assert "a heartbeat failed" in caplog.text
+    database.refuses = None
+    await database.beaten_more_often(by=3)
     await heartbeat.stop()

@@ -146,10 +146,10 @@ def test_the_window_that_is_fullest_binds() -> None:
 
 def test_of_hour_and_day_the_one_that_leaves_fewer_requests_binds() -> None:
     now = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-    usage = usage_at(now, hour_requests=4, day_requests=42)
-    assert (usage.binding_requests.name, usage.requests_left) == ("requests_per_hour", 6)
-    usage = usage_at(now, hour_requests=4, day_requests=47)
-    assert (usage.binding_requests.name, usage.requests_left) == ("requests_per_day", 3)
+    limit = usage_at(now, hour_requests=4, day_requests=42).binding_requests
+    assert (limit.name, limit.remaining) == ("requests_per_hour", 6)
+    limit = usage_at(now, hour_requests=4, day_requests=47).binding_requests
+    assert (limit.name, limit.remaining) == ("requests_per_day", 3)
 
 
 def test_a_limit_that_was_lowered_below_what_is_used_leaves_nothing_rather_than_less() -> None:
@@ -160,6 +160,6 @@ def test_a_limit_that_was_lowered_below_what_is_used_leaves_nothing_rather_than_
 def test_without_a_limit_nothing_binds_and_nothing_runs_out() -> None:
     counters = Counters(NOON_MS, 1_000, 1_000, 1_000_000, 3)
     usage = Usage(UNLIMITED, counters)
-    assert usage.requests_left is None
+    assert usage.binding_requests.remaining is None
     assert [state.remaining for state in usage.windows] == [None, None, None]
     assert usage.binding.share == 0.0
