@@ -1,5 +1,6 @@
 """What a provider does wrong: a mapped error, the refund, and the row that says what was tried."""
 
+import datetime as dt
 from typing import Any
 
 import httpx
@@ -7,10 +8,16 @@ import pytest
 from pytest_django import Settings
 
 from accounts.identifiers import encode
+from gateway import pipeline
+from gateway.errors import ProviderUnavailable
+from gateway.runtime import Gateway
+from gateway.types import ChatRequest, Presented, StreamReply
 from tests.api.asking import COMPLETIONS, asking, error_of, events_of, text_of
 from tests.api.conftest import CountersOf, LedgerRows, Row, Serve
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
+from tests.upstream.script import marker
+from tests.waiting import until
 
 NOWHERE = "http://127.0.0.1:9/v1"  # nobody listens there
 
@@ -291,3 +298,25 @@ class TestWithADeadline:
         assert outcomes(row) == [("upstream", "deadline_exceeded")]
         upstream.wait_until(lambda double: double.open_calls() == 0)
         await assert_free(counters, bob)
+
+    async def test_a_reader_who_comes_back_past_it_pays_for_what_was_said(
+        self, gateway: Gateway, bob: Person, upstream: UpstreamDouble, ledger_rows: LedgerRows
+    ) -> None:
+        message = {"role": "user", "content": f"Say something {marker(tokens=400, gap=0.005)}"}
+        request = ChatRequest("scalix-free", (message,), stream=True)
+        reply = await pipeline.run(gateway, Presented(bearer=bob.secret), request)
+        assert isinstance(reply, StreamReply)
+        await anext(reply.chunks)
+
+        async def past_it() -> bool:
+            well_past = reply.reservation.deadline_at + dt.timedelta(seconds=0.1)
+            return dt.datetime.now(dt.UTC) > well_past
+
+        await until(past_it)  # and meanwhile reads nothing
+        with pytest.raises(ProviderUnavailable, match="What was sent counts"):
+            await anext(reply.chunks)
+        [row] = await ledger_rows()
+        assert (row["status"], row["charged"]) == ("cancelled", True)
+        assert row["error_code"] == "deadline_exceeded"
+        assert row["completion_tokens"] > 0
+        upstream.wait_until(lambda double: double.open_calls() == 0)
