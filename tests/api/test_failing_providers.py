@@ -314,7 +314,7 @@ class TestWithADeadline:
 
         await until(past_it)  # and meanwhile reads nothing
         with pytest.raises(ProviderUnavailable, match="What was sent counts"):
-            await anext(reply.chunks)
+            _ = [chunk async for chunk in reply.chunks]
         [row] = await ledger_rows()
         assert (row["status"], row["charged"]) == ("cancelled", True)
         assert row["error_code"] == "deadline_exceeded"
