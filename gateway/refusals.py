@@ -33,11 +33,10 @@ def explain(usage: Usage, limit: LimitState, tokens_needed: int, upgrade_url: st
 
 
 def duration(seconds: int) -> str:
-    """`11 h 6 min`, `42 min`, `12 s`: the two largest units, rounded up to what is shown."""
+    """`11 h 6 min`, `42 min`, `12 s`: the largest units, in full; the exact time is beside it."""
     if seconds < 60:
         return f"{seconds} s"
-    minutes = -(-seconds // 60)
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(seconds // 60, 60)
     if not hours:
         return f"{minutes} min"
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -15,7 +15,7 @@ const day = (date, year = true) =>
 /** `3 h 12 min`, `12 min`, `45 s`: as the server words it. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.max(0, seconds)} s`;
-  const minutes = Math.ceil(seconds / 60);
+  const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
   if (!hours) return `${minutes} min`;
   return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
