@@ -1,6 +1,7 @@
 """Whatever arrives at the API, the answer is its JSON error: nothing booked, nothing written."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -231,11 +232,12 @@ def test_a_token_that_was_good_is_told_what_became_of_it(
     change = f"UPDATE accounts_apitoken SET {column} = %s WHERE user_id = {owner}"
     gateway_server.sql(change, ("2020-01-01T00:00:00Z", bob.email))
 
-    # What is changed acts within a second, in every process.
+    changed_at = time.monotonic()
     gateway_server.product.wait_until(
-        lambda: all(post(body()).status_code == 401 for _ in range(8)), "the token is refused"
+        lambda: time.monotonic() > changed_at + 1, "what is changed acts, in every process"
     )
 
-    assert assert_is_json_error(post(body()), 401)["code"] == code
+    for _ in range(8):  # enough to meet each process
+        assert assert_is_json_error(post(body()), 401)["code"] == code
     gateway_server.sql(change, (None, bob.email))
-    assert gateway_server.upstream.received() <= 8
+    assert gateway_server.upstream.received() == 0
