@@ -26,9 +26,8 @@ def chat_response(reply: Reply | StreamReply) -> HttpResponseBase:
         usage = reply.usage
     else:
         response, usage = EventStreamResponse(reply), reply.reservation.usage
-    for name, value in limit_headers(usage).items():
-        response[name] = value
-    for name, value in reply_headers(reply.reservation, reply.deployment).items():
+    headers = limit_headers(usage) | reply_headers(reply.reservation, reply.deployment)
+    for name, value in headers.items():
         response[name] = value
     return response
 

@@ -72,14 +72,12 @@ def body_of(error: GatewayError, request_id: str) -> dict[str, Any]:
 
 def response_to(error: GatewayError, request_id: str) -> HttpResponse:
     """The whole response."""
-    response = HttpResponse(
+    return HttpResponse(
         orjson.dumps(body_of(error, request_id)),
         status=status_of(error),
         content_type="application/json",
+        headers=_headers(error),
     )
-    for name, value in _headers(error).items():
-        response[name] = value
-    return response
 
 
 def not_found(path: str, request_id: str) -> HttpResponse:

@@ -100,14 +100,13 @@ def request_id_of(request: ASGIRequest) -> str:
     return encode("req", request.META["scalix.request_id"])
 
 
-def json_response(body: Any, usage: Usage | None = None, **headers: str) -> HttpResponse:
+def json_response(body: Any, usage: Usage | None = None) -> HttpResponse:
     """A 200 with a JSON body and, when the caller is known, the limit headers."""
-    response = HttpResponse(orjson.dumps(body), content_type="application/json")
-    for name, value in (limit_headers(usage) if usage else {}).items():
-        response[name] = value
-    for name, value in headers.items():
-        response[name.replace("_", "-")] = value
-    return response
+    return HttpResponse(
+        orjson.dumps(body),
+        content_type="application/json",
+        headers=limit_headers(usage) if usage else {},
+    )
 
 
 def _preflight(methods: list[str]) -> HttpResponse:
