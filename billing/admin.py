@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -36,8 +35,8 @@ _LIMIT_TITLES: Final = {
 }
 
 
-def _in_force() -> Q:
-    return Q(subscription__ends_at=None) | Q(subscription__ends_at__gt=Now())
+def _pro_now() -> QuerySet[Subscription]:
+    return Subscription.objects.in_force().filter(user=OuterRef("pk"), tier=Tier.PRO.value)
 
 
 class PlanFilter(admin.SimpleListFilter):
@@ -52,12 +51,11 @@ class PlanFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         """The users on the chosen plan."""
-        pro = Q(subscription__tier=Tier.PRO.value) & _in_force()
         match self.value():
             case Tier.PRO.value:
-                return queryset.filter(pro)
+                return queryset.filter(Exists(_pro_now()))
             case Tier.FREE.value:
-                return queryset.exclude(pk__in=User.objects.filter(pro).values("pk"))
+                return queryset.exclude(Exists(_pro_now()))
             case _:
                 return queryset
 
@@ -91,7 +89,6 @@ class AccountAdmin(UserAdmin):
 
     list_display = ("email", "plan", "standing", "is_staff", "date_joined")
     list_filter = (PlanFilter, "is_active", "is_staff")
-    list_select_related = ("subscription",)
     readonly_fields = (*UserAdmin.readonly_fields, "usage", "more")
     fieldsets = (
         UserAdmin.fieldsets[0],
@@ -104,11 +101,15 @@ class AccountAdmin(UserAdmin):
         """None while the user is being added."""
         return () if obj is None else (SubscriptionInline,)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """With whether each is on pro, in the same query."""
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.annotate(on_pro=Exists(_pro_now()))
+
     @display(description="plan", label=_TIER_COLOURS)
-    def plan(self, user: User) -> str:
+    def plan(self, user: Any) -> str:
         """The tier they are on now."""
-        subscription = getattr(user, "subscription", None)
-        return subscription.tier_now if subscription else Tier.FREE.value
+        return Tier.PRO.value if user.on_pro else Tier.FREE.value
 
     @display(description="by the counters")
     def usage(self, user: User) -> str:

@@ -1,21 +1,19 @@
 """What accounts may spend (plans, subscriptions) and what they spent (the ledger)."""
 
-from typing import ClassVar
+import uuid
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.identifiers import encode, uuid7
+from billing.payments import models as payments  # Django looks for models here alone
+from billing.tiers import Tier
 
-
-class Tier(models.TextChoices):
-    """Who gets what, lowest first.  A visitor's and a free user's tier need no subscription."""
-
-    VISITOR = "visitor"
-    FREE = "free"
-    PRO = "pro"
+__all__ = ["GatewayProcess", "LedgerEntry", "Plan", "Price", "Subscription", "Tier", "payments"]
 
 
 def _limit(help_text: str) -> "models.PositiveIntegerField[int | None, int | None]":
@@ -45,15 +43,28 @@ class Plan(models.Model):
         return self.get_tier_display()
 
 
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    """Finds what is in force."""
+
+    def in_force(self) -> Self:
+        """Those that give their tier at this moment."""
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=Now()))
+
+    def tier_of(self, user_id: uuid.UUID) -> str:
+        """The highest tier that any of the user's gives now; free where none does."""
+        tiers = set(self.in_force().filter(user_id=user_id).values_list("tier", flat=True))
+        return Tier.PRO.value if Tier.PRO.value in tiers else Tier.FREE.value
+
+
 class Subscription(models.Model):
-    """A user's tier, when it is not free.  Nothing else grants one."""
+    """What gives a user a tier above free: staff's grant, or what they pay.  Nothing else does."""
 
     class Source(models.TextChoices):
         STAFF = "staff", "granted by staff"
         STRIPE = "stripe", "paid through Stripe"
 
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscription"
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscriptions"
     )
     tier = models.CharField(
         max_length=10, choices=[(Tier.FREE.value, "Free"), (Tier.PRO.value, "Pro")]
@@ -64,6 +75,13 @@ class Subscription(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[SubscriptionQuerySet] = SubscriptionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("user", "source"), name="one_subscription_a_source"),
+        )
 
     def __str__(self) -> str:
         return f"{self.user}: {self.tier}"

@@ -30,9 +30,10 @@ _PLANS = """
 SELECT tier, requests_per_hour, requests_per_day, tokens_per_day, concurrent_requests,
        context_window, prompt_characters, default_max_tokens FROM billing_plan
 """
-_TIER = """
-SELECT tier FROM billing_subscription
- WHERE user_id = %s AND (ends_at IS NULL OR ends_at > now())
+_PRO = """
+SELECT 1 FROM billing_subscription
+ WHERE user_id = %s AND tier = 'pro' AND (ends_at IS NULL OR ends_at > now())
+ LIMIT 1
 """
 
 
@@ -52,6 +53,6 @@ class PlanBook:
         return self._plans[tier]
 
     async def limits_for_user(self, user_id: uuid.UUID) -> Limits:
-        """What the user's subscription gives, free where there is none; nothing else does."""
-        rows = await self._pool.fetch(_TIER, (user_id,))
-        return self.limits_of(rows[0][0] if rows else Tier.FREE.value)
+        """What the user's subscriptions give, free where there is none; nothing else does."""
+        pro = await self._pool.fetch(_PRO, (user_id,))
+        return self.limits_of(Tier.PRO.value if pro else Tier.FREE.value)

@@ -1,14 +1,16 @@
 """The Celery application: `celery -A scalix worker` and `celery -A scalix beat`."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
 
 app = Celery("scalix")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["billing.metering", "gateway.health"])
+app.autodiscover_tasks(["billing.metering", "billing.payments", "gateway.health"])
 app.conf.beat_schedule = {
     "abandon-the-reservations-of-dead-processes": {
         "task": "billing.metering.tasks.sweep",
@@ -25,9 +27,25 @@ app.conf.beat_schedule = {
         "task": "billing.metering.tasks.create_partitions",
         "schedule": 3_600.0,  # cheap; a beat that is often restarted never comes to a day
     },
+    "act-on-the-inbox-of-payments": {
+        "task": "billing.payments.tasks.drain_inbox",
+        "schedule": 2.0,
+        "options": {"expires": 2},
+    },
+    "look-for-lost-payments": {
+        "task": "billing.payments.tasks.reconcile",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",
         "schedule": 60.0,
         "options": {"expires": 60},
     },
 }
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]  # celery has no types
+def look_for_what_was_missed(sender: Any, **_: Any) -> None:
+    """A worker that starts doesn't wait for the beat's ten minutes."""
+    sender.app.send_task("billing.payments.tasks.reconcile", expires=600)

@@ -18,6 +18,7 @@ from environs import Env
 
 from scalix.admin_site import UNFOLD  # noqa: F401 (a setting, by being in this module)
 from scalix.embedded.paths import EmbeddedPaths
+from scalix.embedded.state import running_state
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -37,7 +38,14 @@ WEB_PROCESSES: int = env.int("WEB_PROCESSES", 2)
 # Providers: what the catalogue's rows may name, by variable name, and nothing else ----------
 
 _PROVIDER_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|BASE_URL|URL|MODEL)")
-_NOT_PROVIDERS = {"DATABASE_URL", "REDIS_URL", "EMAIL_URL", "PUBLIC_URL", "STRIPE_API_KEY"}
+_NOT_PROVIDERS = {
+    "DATABASE_URL",
+    "REDIS_URL",
+    "EMAIL_URL",
+    "PUBLIC_URL",
+    "STRIPE_API_KEY",
+    "STRIPE_API_BASE",
+}
 PROVIDER_VARIABLES: dict[str, str] = {
     name: value
     for name, value in os.environ.items()
@@ -61,23 +69,28 @@ GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
 # Django -------------------------------------------------------------------------------------
 
 
-def _secret_key() -> str:
-    """SECRET_KEY, or one of our own kept under var/ while the database is the embedded one."""
-    given: str = env.str("SECRET_KEY", "")
-    if given:
-        return given
-    if not EMBEDDED_POSTGRES:
-        raise SystemExit("SECRET_KEY is not set. With a DATABASE_URL of your own, set it too.")
-    kept = EMBEDDED_PATHS.var / "secret_key"
+def _kept(name: str, made: str) -> str:
+    """A secret of this installation's own, under var/: `made`, unless there is one already."""
+    kept = EMBEDDED_PATHS.var / name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=kept.parent, prefix="secret_key.") as file:  # mode 0600
-            file.write(secrets.token_urlsafe(48))
+        with NamedTemporaryFile("w", dir=kept.parent, prefix=f"{name}.") as file:  # mode 0600
+            file.write(made)
             file.flush()
             # Complete from its first moment; of two processes that start at once one wins.
             with suppress(FileExistsError):
                 os.link(file.name, kept)
     return kept.read_text()
+
+
+def _secret_key() -> str:
+    """SECRET_KEY, or one of our own while the database is the embedded one."""
+    given: str = env.str("SECRET_KEY", "")
+    if given:
+        return given
+    if not EMBEDDED_POSTGRES:
+        raise SystemExit("SECRET_KEY is not set. With a DATABASE_URL of your own, set it too.")
+    return _kept("secret_key", secrets.token_urlsafe(48))
 
 
 SECRET_KEY = _secret_key()
@@ -261,6 +274,34 @@ ACCOUNT_EMAIL_VERIFICATION: str = env.str(
 if ACCOUNT_EMAIL_VERIFICATION not in ("mandatory", "optional"):
     raise SystemExit("EMAIL_VERIFICATION is neither `mandatory` nor `optional`.")
 
+# Payments -----------------------------------------------------------------------------------
+
+STRIPE_SECRET_KEY: str = env.str("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRETS: list[str] = env.list("STRIPE_WEBHOOK_SECRET", [])
+STRIPE_API_BASE: str = env.str("STRIPE_API_BASE", "").rstrip("/")
+_LIVE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+EMBEDDED_STRIPE: bool = env.bool(
+    "STRIPE_SANDBOX", default=EMBEDDED_POSTGRES and not STRIPE_SECRET_KEY
+)
+if _LIVE and (EMBEDDED_STRIPE or STRIPE_API_BASE):
+    raise SystemExit("STRIPE_SECRET_KEY is a live key: no STRIPE_SANDBOX or STRIPE_API_BASE then.")
+if EMBEDDED_STRIPE:
+    if STRIPE_SECRET_KEY:
+        raise SystemExit("STRIPE_SANDBOX and STRIPE_SECRET_KEY exclude each other.")
+    STRIPE_SECRET_KEY = _kept("stripe_sandbox_key", f"sk_test_sandbox{secrets.token_hex(16)}")
+    STRIPE_WEBHOOK_SECRETS = [_kept("stripe_sandbox_secret", f"whsec_{secrets.token_hex(24)}")]
+    if not STRIPE_API_BASE:  # a command in another shell than the supervisor's
+        _running = running_state(EMBEDDED_PATHS)
+        STRIPE_API_BASE = _running.stripe_url if _running else ""
+elif STRIPE_SECRET_KEY and not STRIPE_WEBHOOK_SECRETS:
+    raise SystemExit("STRIPE_WEBHOOK_SECRET is not set: without it nobody's payment would count.")
+STRIPE_MODE: str = "live" if _LIVE else "sandbox" if EMBEDDED_STRIPE or STRIPE_API_BASE else "test"
+PAYMENTS: bool = bool(STRIPE_SECRET_KEY) and (bool(STRIPE_API_BASE) or not EMBEDDED_STRIPE)
+# Where a form of ours may lead: browsers hold its redirects against `form-action`, too.
+_PAYMENT_PAGES = [STRIPE_API_BASE] if STRIPE_API_BASE else []
+if STRIPE_SECRET_KEY and not STRIPE_API_BASE:
+    _PAYMENT_PAGES = ["https://checkout.stripe.com", "https://billing.stripe.com"]
+
 # Wire, tasks, logs --------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
@@ -285,7 +326,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "data:"],
         "connect-src": ["'self'"],
         "font-src": ["'self'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *_PAYMENT_PAGES],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
@@ -302,5 +343,6 @@ LOGGING = {
         "django": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "LiteLLM": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},  # else a line for each call, with ids of customers
     },
 }

@@ -36,7 +36,7 @@ def _prepare_environment() -> None:
     """Before Django reads its settings, which pyproject.toml therefore must not name."""
     root = Path(__file__).resolve().parent.parent
     for name in {*os.environ, *dotenv_values(root / ".env")}:
-        if name.endswith(("_API_KEY", "_BASE_URL", "_API_BASE")):
+        if name.endswith(("_API_KEY", "_BASE_URL", "_API_BASE")) or name.startswith("STRIPE_"):
             os.environ[name] = ""  # a developer's own providers: no test may spend their money
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "scalix.settings",
@@ -47,6 +47,9 @@ def _prepare_environment() -> None:
         "PUBLIC_URL": "http://testserver",
         "EMAIL_URL": "console:",
         "EMAIL_VERIFICATION": "optional",
+        "STRIPE_SECRET_KEY": "sk_test_of_the_tests",
+        "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
+        "STRIPE_API_BASE": "http://127.0.0.1:9",  # nobody's: who needs a Stripe starts one
     }
 
 

@@ -23,7 +23,7 @@ VALUES (%s, %s, '!', true, false, false, now()) ON CONFLICT (email) DO NOTHING
 _SUBSCRIPTION: Final = """
 INSERT INTO billing_subscription (user_id, tier, source, created_at, updated_at)
 SELECT id, %s, 'staff', now(), now() FROM accounts_user WHERE email = %s
-ON CONFLICT (user_id) DO UPDATE SET tier = excluded.tier
+ON CONFLICT (user_id, source) DO UPDATE SET tier = excluded.tier
 """
 _TOKEN: Final = """
 INSERT INTO accounts_apitoken (id, user_id, name, prefix, last_four, digest, created_at)

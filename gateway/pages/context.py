@@ -1,8 +1,5 @@
 """What every template may ask for."""
 
-import datetime as dt
-
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -15,11 +12,6 @@ def plan(request: HttpRequest) -> dict[str, object]:
 
 
 def _title(request: HttpRequest) -> str:
-    now = dt.datetime.now(dt.UTC)
-    tier = (
-        Subscription.objects.filter(user=request.user.pk)
-        .filter(Q(ends_at=None) | Q(ends_at__gt=now))
-        .values_list("tier", flat=True)
-        .first()
+    return str(
+        Tier(Subscription.objects.tier_of(request.user.pk) if request.user.pk else Tier.FREE).label
     )
-    return Tier(tier or Tier.FREE).label

@@ -72,6 +72,7 @@ def _supervise(wanted: Launch, product: Product, ended: list[str]) -> None:
         supervisor=supervisor_identity,
         address=product.address,
         demo_model_url=product.demo_model_url,
+        stripe_url="",
     )
 
     async def supervise() -> None:

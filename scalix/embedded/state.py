@@ -31,6 +31,8 @@ class SupervisorState:
     """Where the web processes answer, such as http://127.0.0.1:8000."""
     demo_model_url: str
     """The demo model's base URL, or the empty string where there is none."""
+    stripe_url: str
+    """The payment sandbox's address, or the empty string where there is none."""
     processes: tuple[StartedProcess, ...] = ()
 
 
@@ -48,6 +50,7 @@ def read_state(paths: EmbeddedPaths) -> SupervisorState | None:
             supervisor=ProcessIdentity(**found["supervisor"]),
             address=found["address"],
             demo_model_url=found["demo_model_url"],
+            stripe_url=found["stripe_url"],
             processes=tuple(
                 StartedProcess(
                     name=process["name"],

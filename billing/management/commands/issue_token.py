@@ -60,15 +60,15 @@ def _issue(*, email: str, tier: str | None, name: str) -> dict[str, Any]:
     if tier is not None:
         Subscription.objects.update_or_create(
             user=user,
-            defaults={"tier": tier, "source": Subscription.Source.STAFF, "ends_at": None},
+            source=Subscription.Source.STAFF,
+            defaults={"tier": tier, "ends_at": None},
         )
-    subscription = Subscription.objects.filter(user=user).first()
     token, secret = ApiToken.objects.issue(user=user, name=name)
     return {
         "email": email,
         "user_id": str(user.pk),
         "user_created": created,
-        "tier": subscription.tier_now if subscription else Tier.FREE.value,
+        "tier": Subscription.objects.tier_of(user.pk),
         "token_id": str(token.pk),
         "name": token.name,
         "token": secret,

@@ -1,0 +1,105 @@
+"""What a customer's payments give them: one pure function from Stripe's state and the clock.
+
+| status at Stripe | gives | until |
+| --- | --- | --- |
+| active, trialing | pro | it renews: the period's end and a grace; it is cancelled: that moment |
+| past_due | pro | the renewal that failed and a grace of GRACE |
+| unpaid, canceled, incomplete, incomplete_expired, paused | free | |
+| any, its period refunded in full or lost in a dispute | free | |
+
+The ends act by the clock: the tier is looked up with `ends_at > now()`, so no webhook and no job
+has to arrive for one to take effect.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from billing.payments.catalogue import PRICES
+from billing.payments.states import CustomerState, SubscriptionState
+from billing.tiers import Tier
+
+GRACE: Final = dt.timedelta(days=14)
+"""How long a renewal may stay unpaid.  Stripe's own retries take two weeks by default."""
+
+_PAYING: Final = ("active", "trialing")
+_OPEN: Final = (*_PAYING, "past_due", "unpaid")
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """What a customer may use now, until when, and why."""
+
+    tier: str
+    reason: str
+    ends_at: dt.datetime | None = None
+    """From then on free, whatever else is heard or not; None for the free tier."""
+    subscription: SubscriptionState | None = None
+    """The one that it rests on or, on the free tier, that came nearest."""
+    surplus: tuple[SubscriptionState, ...] = ()
+    """Second subscriptions, paid beside it: to be refunded and cancelled."""
+    disputed: bool = False
+    """Whether a dispute about it is open: somebody should look."""
+
+
+def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
+    """The entitlement at `now`, from everything that Stripe has of the customer."""
+    ours = [one for one in state.subscriptions if one.price_key in PRICES]
+    judged = sorted((_judge(one, now) for one in ours), key=_precedence)
+    if not judged:
+        return Entitlement(Tier.FREE.value, "no subscription")
+    best = judged[0]
+    if best.tier == Tier.FREE or best.subscription is None:
+        return best
+    kept = best.subscription
+    surplus = tuple(one for one in ours if one.id != kept.id and one.status in _OPEN)
+    return Entitlement(best.tier, best.reason, best.ends_at, kept, surplus, disputed=best.disputed)
+
+
+def _precedence(one: Entitlement) -> tuple[bool, bool, dt.datetime, str]:
+    """What gives pro first, what is paid before what is owed, then the oldest.
+
+    The oldest: two sessions that are paid at once leave the same one in any order of events.
+    """
+    assert one.subscription is not None
+    subscription = one.subscription
+    return (
+        one.tier != Tier.PRO,
+        subscription.status not in _PAYING,
+        subscription.created_at,
+        subscription.id,
+    )
+
+
+def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
+    """What this subscription gives by itself."""
+    disputes = {invoice.dispute for invoice in subscription.invoices} - {"", "won"}
+    disputed = bool(disputes - {"lost", "warning_closed"})
+
+    def free(reason: str) -> Entitlement:
+        return Entitlement(Tier.FREE.value, reason, None, subscription, disputed=disputed)
+
+    if subscription.status not in (*_PAYING, "past_due"):
+        return free(subscription.status)
+    if "lost" in disputes:
+        return free("dispute lost")
+    if 0 < subscription.paid_cents <= subscription.refunded_cents:
+        return free("refunded")
+    ends_at, reason = _end(subscription)
+    if ends_at <= now:
+        return free(f"{reason}: over")
+    return Entitlement(Tier.PRO.value, reason, ends_at, subscription, disputed=disputed)
+
+
+def _end(subscription: SubscriptionState) -> tuple[dt.datetime, str]:
+    if subscription.status == "past_due":
+        # Stripe moves the period on when a renewal falls due, whether it is paid or not.
+        ends_at, reason = subscription.period_starts_at + GRACE, "past due"
+    elif subscription.cancels_at is not None:
+        ends_at, reason = subscription.cancels_at, "cancelled to its end"
+    else:
+        # The renewal moves this on.  The grace is for one that we can't hear of.
+        ends_at, reason = subscription.period_ends_at + GRACE, subscription.status
+    if subscription.cancels_at is not None:
+        ends_at = min(ends_at, subscription.cancels_at)
+    return ends_at, reason

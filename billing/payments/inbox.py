@@ -1,0 +1,146 @@
+"""The webhook inbox: what was delivered is kept once, and leads to one refresh or to nothing."""
+
+import datetime as dt
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.models import Subscription
+from billing.payments.fulfilment import refresh
+from billing.payments.models import Customer, WebhookEvent
+from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway
+from billing.tiers import Tier
+
+logger = logging.getLogger(__name__)
+
+TYPES: Final = (
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "customer.deleted",
+    "customer.updated",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+    "charge.refunded",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+)
+"""What the reconciler looks for, and what the webhook endpoint should be sent."""
+
+_AT_ONCE: Final = 100
+
+
+def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool = False) -> bool:
+    """Keeps an event; whether it is new.  Raises KeyError or TypeError for what is no event."""
+    version = event.get("api_version") or ""
+    foreign = version != API_VERSION
+    _, new = WebhookEvent.objects.get_or_create(
+        event_id=event["id"],
+        defaults={
+            "type": event["type"],
+            "customer_stripe_id": _customer_of(event),
+            "mode": settings.STRIPE_MODE,
+            "api_version": version,
+            "foreign_version": foreign,
+            "payload": payload,
+            "created_at": dt.datetime.fromtimestamp(event["created"], dt.UTC),
+            "found_by_reconciler": found_by_reconciler,
+        },
+    )
+    if new and foreign:
+        logger.error(
+            "event %s has API version %s, not %s: set the webhook endpoint's version",
+            event["id"],
+            version,
+            API_VERSION,
+        )
+    return new
+
+
+def drain(stripe: StripeApi) -> int:
+    """Refreshes every customer that something hints at now; how many that were.
+
+    Stops at the first call that Stripe does not answer: the others would wait for it as long.
+    """
+    done = 0
+    try:
+        _find_customers_of_disputes(stripe)
+        _ignore_strangers()
+        for customer_pk in _due():
+            refresh(customer_pk, stripe)
+            done += 1
+    except StripeAway as error:
+        logger.warning("Stripe is away (%s); %d refreshed before", error, done)
+    return done
+
+
+def _find_customers_of_disputes(stripe: StripeApi) -> None:
+    """A dispute names its charge and not its customer."""
+    disputes = WebhookEvent.objects.filter(
+        mode=settings.STRIPE_MODE,
+        state=WebhookEvent.State.PENDING,
+        type__startswith="charge.dispute.",
+        customer_stripe_id="",
+    )
+    for event in disputes[:_AT_ONCE]:
+        charge = json.loads(event.payload)["data"]["object"]["charge"]
+        customer_id = stripe.customer_of_charge(charge)
+        disputes.filter(pk=event.pk).update(customer_stripe_id=customer_id or "?")
+
+
+def _due() -> Iterator[uuid.UUID]:
+    """Customers with events that wait, with a refresh that was asked for, or past their end."""
+    now = timezone.now()
+    pending = WebhookEvent.objects.filter(
+        mode=settings.STRIPE_MODE, state=WebhookEvent.State.PENDING, next_attempt_at__lte=now
+    )
+    ended = Subscription.objects.filter(
+        source=Subscription.Source.STRIPE, tier=Tier.PRO, ends_at__lte=now
+    )
+    hinted = (
+        Q(stripe_id__in=pending.values("customer_stripe_id"))
+        | Q(refresh_wanted_at__lte=now)
+        | Q(user__in=ended.values("user"), refresh_wanted_at=None)
+    )
+    customers = Customer.objects.filter(hinted, mode=settings.STRIPE_MODE)
+    yield from customers.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]
+
+
+def _ignore_strangers() -> None:
+    """Ends events about nobody whom we know: no subscription of ours can be theirs."""
+    known = Customer.objects.filter(mode=settings.STRIPE_MODE).exclude(stripe_id=None)
+    WebhookEvent.objects.filter(
+        mode=settings.STRIPE_MODE, state=WebhookEvent.State.PENDING
+    ).exclude(customer_stripe_id__in=known.values("stripe_id")).update(
+        state=WebhookEvent.State.IGNORED, processed_at=timezone.now(), outcome="no customer of ours"
+    )
+
+
+def _customer_of(event: Mapping[str, Any]) -> str:
+    """The customer's id at Stripe; empty where the event is about none."""
+    found = event["data"]["object"]
+    if not isinstance(found, dict):
+        return ""
+    if found.get("object") == "customer":
+        return str(found["id"])
+    customer = found.get("customer") or ""
+    return customer if isinstance(customer, str) else ""
+
+
+def payload_of(event: Mapping[str, Any]) -> str:
+    """The text that is kept of an event that came by another way than a webhook."""
+    return json.dumps(event, separators=(",", ":"), default=str)

@@ -1,0 +1,87 @@
+"""A customer as Stripe has them at one moment: what was fetched, in our terms.  Frozen values.
+
+Amounts are cents; moments are aware, in UTC.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceState:
+    """An invoice of a subscription's current period."""
+
+    id: str
+    status: str
+    """draft, open, paid, uncollectible or void."""
+    created_at: dt.datetime
+    due_cents: int
+    paid_cents: int
+    refunded_cents: int = 0
+    """Of what was paid, cumulative."""
+    dispute: str = ""
+    """The dispute's status at Stripe; empty: none."""
+    payment_intents: tuple[str, ...] = ()
+    """Those that paid it."""
+    next_attempt_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionState:
+    """A subscription with the invoices since its current period began, newest first."""
+
+    id: str
+    status: str
+    created_at: dt.datetime
+    price_key: str
+    """Its price's lookup key; empty: a price that is none of ours."""
+    period_starts_at: dt.datetime
+    period_ends_at: dt.datetime
+    cancels_at: dt.datetime | None = None
+    """When it ends by itself; None: it renews."""
+    invoices: tuple[InvoiceState, ...] = ()
+
+    @property
+    def paid_cents(self) -> int:
+        """Paid for the current period."""
+        return sum(invoice.paid_cents for invoice in self.invoices)
+
+    @property
+    def refunded_cents(self) -> int:
+        """Given back of it."""
+        return sum(invoice.refunded_cents for invoice in self.invoices)
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """The card that renewals are charged to."""
+
+    brand: str
+    last_four: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A Checkout session."""
+
+    id: str
+    status: str
+    """open, complete or expired."""
+    payment_status: str
+    """paid, unpaid or no_payment_required."""
+    subscription_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerState:
+    """All that decides what a customer may use."""
+
+    id: str
+    subscriptions: tuple[SubscriptionState, ...] = ()
+    """Of every status, ended ones too, newest first."""
+    sessions: tuple[SessionState, ...] = ()
+    """Those that were asked for."""
+    card: CardState | None = None
+    has_paid: bool = False
+    """Whether any invoice of theirs was ever paid with money."""

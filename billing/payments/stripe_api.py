@@ -1,0 +1,409 @@
+"""The only module that knows the stripe package: our calls to it, in our own terms.
+
+Written for the API version below, with the SDK's `client.v1`.  Every call raises StripeAway when
+Stripe can't be reached in time, is too busy or fails, and StripeRefused when it answers that the
+request is wrong.  Cards, secrets and bodies never get into an error's text.
+"""
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import stripe
+from django.conf import settings
+
+from billing.payments.states import (
+    CardState,
+    CustomerState,
+    InvoiceState,
+    SessionState,
+    SubscriptionState,
+)
+
+API_VERSION: Final = "2026-10-28.endive"
+OBJECT_KEY: Final = "scalix"
+"""Metadata of our products, prices and coupons.  A price that lost its lookup key keeps this."""
+
+_TOLERANCE_SECONDS: Final = 300
+_A_PERIOD_S_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # may be a moment older than its period
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="StripeApi")
+
+
+class StripeError(Exception):
+    """Something about Stripe did not work."""
+
+
+class StripeAway(StripeError):
+    """It can't be reached, took too long, is too busy, or failed: try again later."""
+
+
+class StripeRefused(StripeError):
+    """It answered that the request can't be done; trying again won't help."""
+
+
+class BadSignature(StripeError):
+    """A webhook that Stripe did not sign, or not now, or that is no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedSession:
+    """A Checkout session at its page's address."""
+
+    id: str
+    url: str
+    total_cents: int
+    expires_at: dt.datetime
+
+
+def _translated(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], R]:
+    """The method, raising our errors."""
+
+    @wraps(method)
+    def translated(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except stripe.StripeError as error:
+            raise _ours(error) from error
+
+    return translated
+
+
+def _ours(error: stripe.StripeError) -> StripeError:
+    name, status, code = type(error).__name__, error.http_status, error.code or ""
+    text = f"{name} {status or ''} {code}".strip()
+    away = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError)
+    if away or status is None or status >= 500:
+        return StripeAway(text)
+    return StripeRefused(text)
+
+
+class StripeApi:
+    """Stripe with our key.  Safe to share between threads."""
+
+    def __init__(self, *, key: str, base: str = "", timeout: float = 5.0, retries: int = 2) -> None:
+        """`base`: another address than Stripe's own; `timeout`: seconds an attempt may take."""
+        self._client = stripe.StripeClient(
+            key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": base} if base else None,
+            max_network_retries=retries,
+            http_client=stripe.RequestsClient(timeout=timeout),
+        )
+        self._v1 = self._client.v1
+
+    # Customers and what they have -----------------------------------------------------------
+
+    @_translated
+    def create_customer(self, *, user_id: str, email: str, idempotency_key: str) -> str:
+        """The new customer's id; the same one again for the same key."""
+        customer = self._v1.customers.create(
+            {"email": email, "metadata": {"user_id": user_id}},
+            {"idempotency_key": idempotency_key},
+        )
+        return customer.id
+
+    @_translated
+    def fetch(self, customer_id: str, session_ids: Sequence[str] = ()) -> CustomerState:
+        """The customer now, with these sessions; StripeRefused when there is no such customer."""
+        customer = self._v1.customers.retrieve(
+            customer_id, {"expand": ["invoice_settings.default_payment_method"]}
+        ).to_dict()
+        listed = self._v1.subscriptions.list(
+            {
+                "customer": customer_id,
+                "status": "all",
+                "limit": 100,
+                "expand": ["data.default_payment_method"],
+            }
+        )
+        subscriptions = [one.to_dict() for one in listed.auto_paging_iter()]
+        listed_invoices = self._v1.invoices.list({"customer": customer_id, "limit": 100})
+        invoices = [one.to_dict() for one in listed_invoices.auto_paging_iter()]
+        return CustomerState(
+            id=customer_id,
+            subscriptions=tuple(self._subscription(one, invoices) for one in subscriptions),
+            sessions=tuple(self._session(one) for one in session_ids),
+            card=_card(customer, subscriptions),
+            has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
+        )
+
+    @_translated
+    def every_subscription(self) -> list[tuple[str, SubscriptionState]]:
+        """Each customer's id and subscription, of every status, without invoices."""
+        listed = self._v1.subscriptions.list({"status": "all", "limit": 100})
+        found = (one.to_dict() for one in listed.auto_paging_iter())
+        return [(one["customer"], _subscription(one, ())) for one in found]
+
+    def _subscription(
+        self, found: dict[str, Any], invoices: Sequence[dict[str, Any]]
+    ) -> SubscriptionState:
+        begins = _moment(_item(found)["current_period_start"]) - _A_PERIOD_S_FIRST_INVOICE
+        of_the_period = [
+            invoice
+            for invoice in invoices
+            if _subscription_of(invoice) == found["id"] and _moment(invoice["created"]) >= begins
+        ]
+        return _subscription(found, tuple(self._invoice(one) for one in of_the_period))
+
+    def _invoice(self, invoice: dict[str, Any]) -> InvoiceState:
+        intents, refunded, dispute = (
+            self._payments(invoice) if invoice["amount_paid"] else ((), 0, "")
+        )
+        next_attempt = invoice.get("next_payment_attempt")
+        return InvoiceState(
+            id=invoice["id"],
+            status=invoice["status"],
+            created_at=_moment(invoice["created"]),
+            due_cents=invoice["amount_due"],
+            paid_cents=invoice["amount_paid"],
+            refunded_cents=refunded,
+            dispute=dispute,
+            payment_intents=intents,
+            next_attempt_at=_moment(next_attempt) if next_attempt else None,
+        )
+
+    def _payments(self, invoice: dict[str, Any]) -> tuple[tuple[str, ...], int, str]:
+        """The invoice's payment intents, what was refunded of them, and a dispute's status."""
+        payments = self._v1.invoice_payments.list(
+            {
+                "invoice": invoice["id"],
+                "status": "paid",
+                "expand": ["data.payment.payment_intent.latest_charge"],
+            }
+        )
+        intents: list[str] = []
+        refunded, dispute = 0, ""
+        for one in payments.auto_paging_iter():
+            intent = one.to_dict()["payment"].get("payment_intent")
+            if not intent:
+                continue
+            intents.append(intent["id"])
+            charge = intent.get("latest_charge") or {}
+            refunded += charge.get("amount_refunded") or 0
+            if charge.get("disputed"):
+                disputes = self._v1.disputes.list({"payment_intent": intent["id"]}).data
+                dispute = disputes[0].status if disputes else dispute
+        return tuple(intents), refunded, dispute
+
+    def _session(self, session_id: str) -> SessionState:
+        session = self._v1.checkout.sessions.retrieve(session_id).to_dict()
+        return SessionState(
+            id=session["id"],
+            status=session["status"],
+            payment_status=session["payment_status"],
+            subscription_id=session.get("subscription") or "",
+        )
+
+    # Checkout and portal --------------------------------------------------------------------
+
+    @_translated
+    def create_session(
+        self,
+        *,
+        customer_id: str,
+        user_id: str,
+        price_id: str,
+        coupon_id: str | None,
+        success_url: str,
+        cancel_url: str,
+        expires_at: dt.datetime,
+        idempotency_key: str,
+    ) -> CreatedSession:
+        """A Checkout page for one subscription.  The user's id only cross-checks."""
+        metadata = {"user_id": user_id}
+        parameters: dict[str, Any] = {
+            "mode": "subscription",
+            "customer": customer_id,
+            "client_reference_id": user_id,
+            "line_items": [{"price": price_id, "quantity": 1}],
+            "success_url": success_url,
+            "cancel_url": cancel_url,
+            "expires_at": int(expires_at.timestamp()),
+            "metadata": metadata,
+            "subscription_data": {"metadata": metadata},
+        }
+        if coupon_id is not None:
+            parameters["discounts"] = [{"coupon": coupon_id}]
+        session = self._v1.checkout.sessions.create(
+            parameters,  # type: ignore[arg-type]
+            {"idempotency_key": idempotency_key},
+        ).to_dict()
+        return CreatedSession(
+            id=session["id"],
+            url=session["url"],
+            total_cents=session["amount_total"],
+            expires_at=_moment(session["expires_at"]),
+        )
+
+    @_translated
+    def expire_session(self, session_id: str) -> None:
+        """Closes a session's page; StripeRefused when it is complete or has expired."""
+        self._v1.checkout.sessions.expire(session_id)
+
+    @_translated
+    def portal_url(self, *, customer_id: str, configuration_id: str | None, return_url: str) -> str:
+        """A page where the customer manages card, invoices, plan and cancellation."""
+        parameters: dict[str, Any] = {"customer": customer_id, "return_url": return_url}
+        if configuration_id:
+            parameters["configuration"] = configuration_id
+        session = self._v1.billing_portal.sessions.create(parameters)  # type: ignore[arg-type]
+        return session.url
+
+    # What we do to money --------------------------------------------------------------------
+
+    @_translated
+    def refund(self, payment_intent_id: str, *, idempotency_key: str) -> int:
+        """Cents given back now; 0 where all of it was before."""
+        try:
+            refund = self._v1.refunds.create(
+                {"payment_intent": payment_intent_id, "metadata": {"by": "scalix"}},
+                {"idempotency_key": idempotency_key},
+            )
+        except stripe.InvalidRequestError as error:
+            if error.code == "charge_already_refunded":
+                return 0
+            raise
+        return refund.amount
+
+    @_translated
+    def cancel_now(self, subscription_id: str, *, idempotency_key: str) -> None:
+        """Ends a subscription at once.  One that has ended already stays so."""
+        try:
+            self._v1.subscriptions.cancel(subscription_id, {}, {"idempotency_key": idempotency_key})
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
+
+    @_translated
+    def credit(self, customer_id: str, *, cents: int, note: str, idempotency_key: str) -> None:
+        """Takes `cents` off the customer's next invoices."""
+        self._v1.customers.balance_transactions.create(
+            customer_id,
+            {"amount": -cents, "currency": "usd", "description": note},
+            {"idempotency_key": idempotency_key},
+        )
+
+    # Events ---------------------------------------------------------------------------------
+
+    @_translated
+    def events_since(self, since: dt.datetime, types: Sequence[str]) -> list[dict[str, Any]]:
+        """The events of these types (at most 20) created since, oldest first."""
+        listed = self._v1.events.list(
+            {"created": {"gte": int(since.timestamp())}, "types": list(types), "limit": 100}
+        )
+        return [event.to_dict() for event in listed.auto_paging_iter()][::-1]
+
+    @_translated
+    def customer_of_charge(self, charge_id: str) -> str | None:
+        """Whose charge it is; None where it is nobody's or there is none."""
+        try:
+            charge = self._v1.charges.retrieve(charge_id).to_dict()
+        except stripe.InvalidRequestError:
+            return None
+        customer = charge.get("customer")
+        return customer if isinstance(customer, str) else None
+
+    # What is for sale -----------------------------------------------------------------------
+
+    @property
+    def v1(self) -> Any:
+        """The SDK's own services, for `sync_stripe`, which is about Stripe's objects as such."""
+        return self._v1
+
+
+def web_api() -> StripeApi:
+    """For a page: two calls at most, so that no request waits longer than five seconds."""
+    return StripeApi(
+        key=settings.STRIPE_SECRET_KEY, base=settings.STRIPE_API_BASE, timeout=2.2, retries=0
+    )
+
+
+def worker_api() -> StripeApi:
+    """For the worker and the commands."""
+    return StripeApi(key=settings.STRIPE_SECRET_KEY, base=settings.STRIPE_API_BASE)
+
+
+def verified(payload: bytes, header: str, secrets: Sequence[str]) -> dict[str, Any]:
+    """The event in a webhook's body, if one of the secrets signed it within five minutes of now.
+
+    Raises BadSignature for everything else that can be sent, be it no JSON or no event.
+    """
+    # The SDK's check raises TypeError on a signature that isn't ASCII and takes any timestamp
+    # that is to come, which would be good for ever.
+    if not header.isascii():
+        raise BadSignature("the signature is not ASCII")
+    for secret in secrets:
+        try:
+            stripe.WebhookSignature.verify_header(payload, header, secret, _TOLERANCE_SECONDS)
+        except (stripe.SignatureVerificationError, ValueError):
+            continue
+        break
+    else:
+        raise BadSignature("no secret of ours made this signature now")
+    signed_at = next(part[2:] for part in header.split(",") if part.startswith("t="))
+    if int(signed_at) > time.time() + _TOLERANCE_SECONDS:
+        raise BadSignature("the signature is from the future")
+    try:
+        event = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise BadSignature("the body is no JSON") from error
+    if not isinstance(event, dict) or event.get("object") != "event":
+        raise BadSignature("the body is no event")
+    return event
+
+
+def _moment(seconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _item(subscription: dict[str, Any]) -> dict[str, Any]:
+    """Its only item: periods and prices are the items' since 2025."""
+    item: dict[str, Any] = subscription["items"]["data"][0]
+    return item
+
+
+def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> SubscriptionState:
+    item = _item(found)
+    price = item["price"]
+    ends = found.get("cancel_at")
+    if ends is None and found.get("cancel_at_period_end"):
+        ends = item["current_period_end"]
+    return SubscriptionState(
+        id=found["id"],
+        status=found["status"],
+        created_at=_moment(found["created"]),
+        price_key=(price.get("metadata") or {}).get(OBJECT_KEY) or price.get("lookup_key") or "",
+        period_starts_at=_moment(item["current_period_start"]),
+        period_ends_at=_moment(item["current_period_end"]),
+        cancels_at=_moment(ends) if ends else None,
+        invoices=invoices,
+    )
+
+
+def _subscription_of(invoice: dict[str, Any]) -> str:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    found = details.get("subscription") or ""
+    return found if isinstance(found, str) else str(found["id"])
+
+
+def _card(customer: dict[str, Any], subscriptions: Sequence[dict[str, Any]]) -> CardState | None:
+    """The card of a subscription that goes on, else the customer's own."""
+    going_on = [
+        one for one in subscriptions if one["status"] not in ("canceled", "incomplete_expired")
+    ]
+    methods = [one.get("default_payment_method") for one in going_on]
+    methods.append((customer.get("invoice_settings") or {}).get("default_payment_method"))
+    for method in methods:
+        card = method.get("card") if isinstance(method, dict) else None
+        if card:
+            return CardState(card["brand"], card["last4"], card.get("fingerprint") or "")
+    return None

@@ -1,0 +1,37 @@
+"""Celery's entry points of payments: each loads what it needs and calls the function."""
+
+import logging
+
+from celery import shared_task
+from django.conf import settings
+
+from billing.payments import inbox
+from billing.payments.reconcile import reconcile as reconcile_all
+from billing.payments.stripe_api import StripeError, worker_api
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def drain_inbox() -> None:
+    """Acts on what waits in the inbox, and on tiers whose time is over."""
+    if settings.PAYMENTS:
+        inbox.drain(worker_api())
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def reconcile() -> None:
+    """Looks for what was lost; the next run looks again where this one can't."""
+    if not settings.PAYMENTS:
+        return
+    try:
+        found = reconcile_all(worker_api())
+    except StripeError as error:
+        logger.warning("reconciling stopped: %s", error)
+        return
+    if found.lost_events or found.differing:
+        logger.warning(
+            "the reconciler found %d lost events and %d customers that differed",
+            found.lost_events,
+            found.differing,
+        )
