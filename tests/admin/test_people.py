@@ -169,10 +169,10 @@ class TestGranting:
             f"{USERS}{bob.account_id}/change/",
             {
                 "email": "bob@example.com",
-                "subscription-TOTAL_FORMS": "1",
-                "subscription-INITIAL_FORMS": "0",
-                "subscription-0-tier": "pro",
-                "subscription-0-user": str(bob.account_id),
+                "subscriptions-TOTAL_FORMS": "1",
+                "subscriptions-INITIAL_FORMS": "0",
+                "subscriptions-0-tier": "pro",
+                "subscriptions-0-user": str(bob.account_id),
             },
         )
         assert Subscription.objects.get(user=bob.user).source == "staff"

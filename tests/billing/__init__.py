@@ -1,0 +1,1 @@
+"""Payments: what users are offered, what they pay, and what it gives them."""
