@@ -107,6 +107,22 @@ def cancel_subscription(sandbox: Sandbox, _: Params, subscription_id: str) -> Ob
     return sandbox.cancel(found)
 
 
+def create_portal_session(sandbox: Sandbox, params: Params, _: str) -> Object:
+    sandbox.need("customer", params.get("customer", ""), "customer")
+    found = shapes.made("billing_portal.session", "bps", sandbox.clock.now(), **params)
+    found["url"] = f"{sandbox.base}/p/session/{found['id']}"
+    return sandbox.store.put(found)
+
+
+def add_balance(sandbox: Sandbox, params: Params, customer_id: str) -> Object:
+    customer, cents = sandbox.need("customer", customer_id), int(params["amount"])
+    customer["balance"] = int(customer["balance"]) + cents
+    sandbox.emit("customer.updated", sandbox.store.put(customer))
+    change = shapes.made("customer_balance_transaction", "cbtxn", sandbox.clock.now(), **params)
+    change |= {"customer": customer_id, "amount": cents, "ending_balance": customer["balance"]}
+    return sandbox.store.put(change)
+
+
 CALLS: dict[tuple[str, str], Call] = {
     ("POST", "customers"): create_customer,
     ("POST", "products"): create_product,
@@ -114,6 +130,8 @@ CALLS: dict[tuple[str, str], Call] = {
     ("POST", "coupons"): create_coupon,
     ("POST", "checkout/sessions"): create_session,
     ("POST", "checkout/sessions/*/expire"): expire_session,
+    ("POST", "billing_portal/sessions"): create_portal_session,
+    ("POST", "customers/*/balance_transactions"): add_balance,
     ("POST", "refunds"): create_refund,
     ("POST", "subscriptions/*"): update_subscription,
     ("DELETE", "subscriptions/*"): cancel_subscription,

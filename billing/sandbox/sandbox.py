@@ -102,7 +102,7 @@ class Sandbox:
         )
         self.emit("invoice.created", invoice)
         self.emit("invoice.finalized", invoice)
-        self._take(invoice, method)
+        self.take(invoice, method)
         subscription["latest_invoice"] = invoice["id"]
         self.emit("customer.subscription.created", self.store.put(subscription))
         session |= {"status": "complete", "payment_status": "paid", "url": None}
@@ -111,7 +111,7 @@ class Sandbox:
         redirect = session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"])
         return Payment("paid", redirect=redirect)
 
-    def _take(self, invoice: Object, method: Object) -> None:
+    def take(self, invoice: Object, method: Object) -> None:
         """Charges the card for the invoice; nothing is charged for nothing."""
         now, cents = self.clock.now(), invoice["amount_due"]
         if cents:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
+from billing.sandbox import cycle
 from billing.sandbox.calls import CALLS, KINDS
 from billing.sandbox.deliveries import Deliveries
 from billing.sandbox.errors import ApiError
@@ -101,12 +102,24 @@ class Server:
             )
         return web.json_response(asdict(payment))
 
+    async def advance(self, request: web.Request) -> web.Response:
+        """Moves the sandbox's clock on."""
+        try:
+            self._authorize(request)
+        except ApiError as error:
+            return web.json_response(error.body(), status=error.status)
+        seconds = int((await request.json())["advance"])
+        with self.sandbox.store.transaction():
+            cycle.advance(self.sandbox, seconds)
+        return web.json_response({"now": self.sandbox.clock.now()})
+
 
 def make_app(sandbox: Sandbox, key: str, deliveries: Deliveries) -> web.Application:
     """The whole server."""
     server, app = Server(sandbox, key), web.Application()
     app.router.add_route("*", "/v1/{path:.+}", server.v1)
     app.router.add_post("/sandbox/pay", server.pay)
+    app.router.add_post("/sandbox/clock", server.advance)
 
     async def deliver(_: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(deliveries.run())

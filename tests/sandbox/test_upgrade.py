@@ -65,3 +65,17 @@ def test_a_paid_session_is_an_active_subscription_and_a_refund_shows(sandbox_bas
 def test_another_key_is_refused(sandbox_base):
     with pytest.raises(StripeRefused):
         StripeApi(key="sk_test_other", base=sandbox_base).fetch("cus_1")
+
+
+def test_a_card_that_declines_renewals_leaves_the_subscription_past_due(sandbox_base):
+    api = StripeApi(key=KEY, base=sandbox_base)
+    customer = api.create_customer(user_id="u1", email="a@b.example", idempotency_key="c1")
+    assert api.portal_url(customer_id=customer, configuration_id=None, return_url="http://x/")
+    api.credit(customer, cents=500, note="thanks", idempotency_key="b1")
+    session = _session(api, customer)
+    _pay(sandbox_base, session.id, "4000000000000341")
+    headers = {"Authorization": f"Bearer {KEY}"}
+    asked = {"advance": 32 * 86400}
+    requests.post(f"{sandbox_base}/sandbox/clock", json=asked, headers=headers, timeout=10)
+    (subscription,) = api.fetch(customer).subscriptions
+    assert (subscription.status, subscription.invoices[0].due_cents) == ("past_due", 2499)
