@@ -12,6 +12,7 @@ _pages = get_asgi_application()
 # Models need Django's set-up above.
 from gateway import runtime  # noqa: E402
 from gateway.api.handler import GatewayHandler, Receive, Scope, Send  # noqa: E402
+from scalix.celery import app as _celery  # noqa: E402, F401  (pages send tasks to its broker)
 
 _api = GatewayHandler("gateway.api.urls")
 _API_PATHS: Final = ("/v1", "/api/v1", "/healthz", "/readyz")

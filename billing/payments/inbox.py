@@ -42,16 +42,21 @@ TYPES: Final = (
 """What the reconciler looks for, and what the webhook endpoint should be sent."""
 
 _AT_ONCE: Final = 100
+_LONGEST: Final = 120  # the shortest of the columns; Stripe's ids and types are far shorter
 
 
 def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool = False) -> bool:
-    """Keeps an event; whether it is new.  Raises KeyError or TypeError for what is no event."""
-    version = event.get("api_version") or ""
+    """Keeps an event; whether it is new.
+
+    Raises KeyError, TypeError, ValueError or OverflowError for what no event of Stripe's is like.
+    """
+    event_id = _text(event["id"])
+    version = _text(event.get("api_version") or "")
     foreign = version != API_VERSION
     _, new = WebhookEvent.objects.get_or_create(
-        event_id=event["id"],
+        event_id=event_id,
         defaults={
-            "type": event["type"],
+            "type": _text(event["type"]),
             "customer_stripe_id": _customer_of(event),
             "mode": settings.STRIPE_MODE,
             "api_version": version,
@@ -64,7 +69,7 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
     if new and foreign:
         logger.error(
             "event %s has API version %s, not %s: set the webhook endpoint's version",
-            event["id"],
+            event_id,
             version,
             API_VERSION,
         )
@@ -133,12 +138,18 @@ def _ignore_strangers() -> None:
 def _customer_of(event: Mapping[str, Any]) -> str:
     """The customer's id at Stripe; empty where the event is about none."""
     found = event["data"]["object"]
-    if not isinstance(found, dict):
-        return ""
-    if found.get("object") == "customer":
-        return str(found["id"])
-    customer = found.get("customer") or ""
-    return customer if isinstance(customer, str) else ""
+    is_one = found.get("object") == "customer"
+    customer = found["id"] if is_one else found.get("customer")
+    return _text(customer or "")
+
+
+def _text(value: object) -> str:
+    """A text of Stripe's that a column can hold.  TypeError or ValueError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    if len(value) > _LONGEST or "\0" in value:
+        raise ValueError("too long, or with a NUL")
+    return value
 
 
 def payload_of(event: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from kombu.exceptions import OperationalError as BrokerError
 
 from billing.payments import inbox, tasks
 from billing.payments.stripe_api import BadSignature, verified
@@ -35,13 +34,13 @@ def webhook(request: HttpRequest) -> HttpResponse:
         new = inbox.record(event, body.decode())
     except BadSignature as error:
         return _refused(str(error))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, OSError):
         return _refused("the body lacks what every event has")
     except DatabaseError:
         logger.exception("a webhook could not be kept; Stripe will deliver it again")
         return JsonResponse({"kept": False}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     if new:
-        _hurry()
+        tasks.hurry()
     return JsonResponse({"kept": True})
 
 
@@ -61,11 +60,3 @@ def _body(request: HttpRequest) -> bytes:
 def _refused(reason: str) -> HttpResponse:
     logger.warning("refused a webhook: %s", reason)
     return JsonResponse({"error": reason}, status=HTTPStatus.BAD_REQUEST)
-
-
-def _hurry() -> None:
-    """Asks the worker to look now.  The beat would within seconds, so the queue may be away."""
-    try:
-        tasks.drain_inbox.apply_async(retry=False, expires=60)
-    except (BrokerError, OSError) as error:
-        logger.warning("the queue is away (%s); the beat will drain the inbox", error)
