@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.identifiers import uuid7
 from billing.models import Subscription
 from billing.payments.fulfilment import refresh
 from billing.payments.models import Customer, WebhookEvent
@@ -41,6 +43,14 @@ TYPES: Final = (
 )
 """What the reconciler looks for, and what the webhook endpoint should be sent."""
 
+# Of twenty deliveries at once the unique id lets one in, and this says which.
+_INSERT: Final = """
+INSERT INTO billing_webhookevent (
+       id, event_id, type, customer_stripe_id, mode, api_version, foreign_version, payload,
+       created_at, found_by_reconciler, received_at, next_attempt_at, state, attempts, outcome)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), 'pending', 0, '')
+    ON CONFLICT (event_id) DO NOTHING
+"""
 _AT_ONCE: Final = 100
 _LONGEST: Final = 120  # the shortest of the columns; Stripe's ids and types are far shorter
 
@@ -53,19 +63,21 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
     event_id = _text(event["id"])
     version = _text(event.get("api_version") or "")
     foreign = version != API_VERSION
-    _, new = WebhookEvent.objects.get_or_create(
-        event_id=event_id,
-        defaults={
-            "type": _text(event["type"]),
-            "customer_stripe_id": _customer_of(event),
-            "mode": settings.STRIPE_MODE,
-            "api_version": version,
-            "foreign_version": foreign,
-            "payload": payload,
-            "created_at": dt.datetime.fromtimestamp(event["created"], dt.UTC),
-            "found_by_reconciler": found_by_reconciler,
-        },
+    row = (
+        uuid7(),
+        event_id,
+        _text(event["type"]),
+        _customer_of(event),
+        settings.STRIPE_MODE,
+        version,
+        foreign,
+        payload,
+        dt.datetime.fromtimestamp(event["created"], dt.UTC),
+        found_by_reconciler,
     )
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, row)
+        new = cursor.rowcount == 1
     if new and foreign:
         logger.error(
             "event %s has API version %s, not %s: set the webhook endpoint's version",
