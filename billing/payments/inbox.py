@@ -77,7 +77,7 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
     )
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, row)
-        new = cursor.rowcount == 1
+        new: bool = cursor.rowcount == 1
     if new and foreign:
         logger.error(
             "event %s has API version %s, not %s: set the webhook endpoint's version",
