@@ -31,9 +31,9 @@ class SupervisorState:
     """Where the web processes answer, such as http://127.0.0.1:8000."""
     demo_model_url: str
     """The demo model's base URL, or the empty string where there is none."""
-    stripe_url: str
-    """The payment sandbox's address, or the empty string where there is none."""
     processes: tuple[StartedProcess, ...] = ()
+    stripe_url: str = ""
+    """The payment sandbox's address, or the empty string where there is none."""
 
 
 def running_state(paths: EmbeddedPaths) -> SupervisorState | None:
