@@ -69,12 +69,11 @@ GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
 # Django -------------------------------------------------------------------------------------
 
 
-def _kept(name: str, made: str) -> str:
+def _kept(kept: Path, made: str) -> str:
     """A secret of this installation's own, under var/: `made`, unless there is one already."""
-    kept = EMBEDDED_PATHS.var / name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=kept.parent, prefix=f"{name}.") as file:  # mode 0600
+        with NamedTemporaryFile("w", dir=kept.parent, prefix=f"{kept.name}.") as file:  # mode 0600
             file.write(made)
             file.flush()
             # Complete from its first moment; of two processes that start at once one wins.
@@ -90,7 +89,7 @@ def _secret_key() -> str:
         return given
     if not EMBEDDED_POSTGRES:
         raise SystemExit("SECRET_KEY is not set. With a DATABASE_URL of your own, set it too.")
-    return _kept("secret_key", secrets.token_urlsafe(48))
+    return _kept(EMBEDDED_PATHS.var / "secret_key", secrets.token_urlsafe(48))
 
 
 SECRET_KEY = _secret_key()
@@ -288,8 +287,10 @@ if _LIVE and (EMBEDDED_STRIPE or STRIPE_API_BASE):
 if EMBEDDED_STRIPE:
     if STRIPE_SECRET_KEY:
         raise SystemExit("STRIPE_SANDBOX and STRIPE_SECRET_KEY exclude each other.")
-    STRIPE_SECRET_KEY = _kept("stripe_sandbox_key", f"sk_test_sandbox{secrets.token_hex(16)}")
-    STRIPE_WEBHOOK_SECRETS = [_kept("stripe_sandbox_secret", f"whsec_{secrets.token_hex(24)}")]
+    STRIPE_SECRET_KEY = _kept(EMBEDDED_PATHS.sandbox_key, f"sk_test_sandbox{secrets.token_hex(16)}")
+    STRIPE_WEBHOOK_SECRETS = [
+        _kept(EMBEDDED_PATHS.sandbox_secret, f"whsec_{secrets.token_hex(24)}")
+    ]
     if not STRIPE_API_BASE:  # a command in another shell than the supervisor's
         _running = running_state(EMBEDDED_PATHS)
         STRIPE_API_BASE = _running.stripe_url if _running else ""

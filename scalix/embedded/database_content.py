@@ -1,8 +1,9 @@
-"""Bring the database up to date: tables, catalogue, and in a new one a first staff account.
+"""Bring the database up to date: tables, catalogue, what is for sale, and a first staff account.
 
     python -m scalix.embedded.database_content [--staff-password-file FILE]
 
-One process for the three: each would spend most of its time loading the application.
+What is for sale is brought to the payment sandbox only: to Stripe itself the operator brings it.
+One process for all of it: each would spend most of its time loading the application.
 """
 
 import argparse
@@ -11,7 +12,8 @@ import secrets
 from pathlib import Path
 
 import django
-from django.core.management import call_command
+from django.conf import settings
+from django.core.management import call_command, get_commands
 from django.db import transaction
 
 STAFF_EMAIL = "admin@scalix.localhost"
@@ -26,6 +28,8 @@ def main() -> None:
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_catalogue")
+    if settings.EMBEDDED_STRIPE and "sync_stripe" in get_commands():
+        call_command("sync_stripe")
     if options.staff_password_file is not None:
         ensure_staff(options.staff_password_file)
 

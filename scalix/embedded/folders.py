@@ -13,7 +13,7 @@ def make_folders(paths: EmbeddedPaths) -> None:
     """Create what every part needs: the state folder, and private `run`, `logs` and sockets."""
     try:
         paths.var.mkdir(parents=True, exist_ok=True)
-        for folder in (paths.run, paths.logs, paths.valkey_data):
+        for folder in (paths.run, paths.logs, paths.valkey_data, paths.sandbox_state.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise EmbeddedError(

@@ -13,7 +13,7 @@ from scalix.embedded.output import Console, short
 from scalix.embedded.part import Stage
 from scalix.embedded.parts import Product, stages
 from scalix.embedded.paths import EmbeddedPaths
-from scalix.embedded.port import demo_model_port, listen_near
+from scalix.embedded.port import demo_model_port, listen_near, payments_port
 from scalix.embedded.process_identity import ProcessIdentity
 from scalix.embedded.state import SupervisorState, folder_lock
 from scalix.embedded.supervisor import Supervisor
@@ -29,6 +29,8 @@ class Launch:
     postgres: bool
     valkey: bool
     demo_model: bool
+    payments: bool
+    """Whether a sandbox plays Stripe."""
     port: int
     """Where to begin looking for a free one."""
     web_processes: int
@@ -50,6 +52,7 @@ def launch(wanted: Launch) -> None:
                 valkey=wanted.valkey,
                 demo_model_port=demo_model_port(paths.var) if wanted.demo_model else None,
                 demo_model_folders=(paths.models, wanted.project / "var" / "models"),
+                payments_port=payments_port(paths.var) if wanted.payments else None,
                 port=listener.getsockname()[1],
                 listener=listener.fileno(),
                 web_processes=wanted.web_processes,
@@ -72,7 +75,7 @@ def _supervise(wanted: Launch, product: Product, ended: list[str]) -> None:
         supervisor=supervisor_identity,
         address=product.address,
         demo_model_url=product.demo_model_url,
-        stripe_url="",
+        stripe_url=product.stripe_url,
     )
 
     async def supervise() -> None:
@@ -92,5 +95,7 @@ def _banner(product: Product) -> str:
         password = product.paths.admin_password
         where = f", password in {short(password)}" if password.exists() else ""
         lines.append(f"Admin: {product.address}/admin/ as {STAFF_EMAIL}{where}")
+    if product.stripe_url:
+        lines.append("Payments are a sandbox: no money moves.")
     lines.append("Ctrl-C stops everything.")
     return "\n".join(["", *(f"  {line}" for line in lines), ""])

@@ -27,6 +27,8 @@ class Product:
     """None: real providers answer."""
     demo_model_folders: Sequence[Path]
     """Where to look for the demo model, the first one first."""
+    payments_port: int | None
+    """None: Stripe itself takes the payments, or nobody does."""
     port: int
     listener: int
     """The descriptor of the socket that listens on `port`."""
@@ -43,11 +45,18 @@ class Product:
         return f"http://127.0.0.1:{self.demo_model_port}/v1" if self.demo_model_port else ""
 
     @property
+    def stripe_url(self) -> str:
+        """The payment sandbox's address, or the empty string."""
+        return f"http://127.0.0.1:{self.payments_port}" if self.payments_port else ""
+
+    @property
     def environment(self) -> dict[str, str]:
         """What our own processes learn from their supervisor, beside its own environment."""
         environment = {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         if self.demo_model_url:
             environment["DEMO_MODEL_URL"] = self.demo_model_url
+        if self.stripe_url:
+            environment["STRIPE_API_BASE"] = self.stripe_url
         return environment
 
 
@@ -60,6 +69,8 @@ def stages(product: Product) -> list[Stage]:
         servers.append(valkey_part(product.paths))
     if product.demo_model_port is not None:
         servers.append(_demo_model(product, product.demo_model_port))
+    if product.payments_port is not None:
+        servers.append(_payments(product, product.payments_port))
     web = [_web(product, number + 1) for number in range(product.web_processes)]
     return [servers, [_database(product)], web, [_worker(product), _beat(product)]]
 
@@ -71,6 +82,17 @@ def _demo_model(product: Product, port: int) -> Part:
         return [*_PYTHON, "scalix.embedded.demo_model", *options]
 
     return Part(name="demo-model", command=command)
+
+
+def _payments(product: Product, port: int) -> Part:
+    paths = product.paths
+    options = ("--port", str(port), "--state", str(paths.sandbox_state))
+    secrets = ("--key-file", str(paths.sandbox_key), "--secret-file", str(paths.sandbox_secret))
+    webhook = ("--webhook", f"{product.address}/billing/webhook/")
+    return Part(
+        name="payments",
+        command=lambda: [*_PYTHON, "billing.sandbox", *options, *secrets, *webhook],
+    )
 
 
 def _database(product: Product) -> Step:

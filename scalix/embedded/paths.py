@@ -59,6 +59,21 @@ class EmbeddedPaths:
         return self.var / "valkey"
 
     @property
+    def sandbox_state(self) -> Path:
+        """The payment sandbox's database, in a folder of its own for SQLite's files beside it."""
+        return self.var / "stripe_sandbox" / "state.sqlite3"
+
+    @property
+    def sandbox_key(self) -> Path:
+        """The secret key that the payment sandbox takes, readable by its owner only."""
+        return self.var / "stripe_sandbox_key"
+
+    @property
+    def sandbox_secret(self) -> Path:
+        """The secret that signs the payment sandbox's webhooks, readable by its owner only."""
+        return self.var / "stripe_sandbox_secret"
+
+    @property
     def supervisor_lock(self) -> Path:
         """Held (flock) by the running supervisor for as long as it lives."""
         return self.run / "supervisor.lock"

@@ -17,7 +17,8 @@ def mode(path: Path) -> int:
 def test_locks_logs_and_sockets_are_for_their_owner_alone(tmp_path: Path) -> None:
     paths = EmbeddedPaths(tmp_path / "var")
     make_folders(paths)
-    assert [mode(folder) for folder in (paths.run, paths.logs, paths.socket_dir)] == [0o700] * 3
+    private = (paths.run, paths.logs, paths.socket_dir, paths.sandbox_state.parent)
+    assert [mode(folder) for folder in private] == [0o700] * 4
 
 
 def test_an_open_folder_of_ones_own_is_closed(tmp_path: Path) -> None:

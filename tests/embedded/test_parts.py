@@ -18,6 +18,7 @@ def product(paths: EmbeddedPaths, **changes: Any) -> Product:
         "valkey": True,
         "demo_model_port": 21_000,
         "demo_model_folders": (paths.models,),
+        "payments_port": 25_000,
         "port": 8_001,
         "listener": 5,
         "web_processes": 2,
@@ -37,7 +38,7 @@ def test_servers_come_before_the_databases_content_and_that_before_the_web(
     paths: EmbeddedPaths,
 ) -> None:
     assert names(product(paths)) == [
-        ["postgres", "valkey", "demo-model"],
+        ["postgres", "valkey", "demo-model", "payments"],
         ["database"],
         ["web-1", "web-2"],
         ["worker", "beat"],
@@ -50,6 +51,7 @@ def test_servers_come_before_the_databases_content_and_that_before_the_web(
         ({"postgres": False}, "postgres"),
         ({"valkey": False}, "valkey"),
         ({"demo_model_port": None}, "demo-model"),
+        ({"payments_port": None}, "payments"),
     ],
 )
 def test_a_part_that_the_environment_replaces_is_not_started(
@@ -69,6 +71,33 @@ def test_the_web_learns_its_port_and_the_demo_models_address(paths: EmbeddedPath
 
 def test_without_the_demo_model_nobody_is_told_of_one(paths: EmbeddedPaths) -> None:
     assert "DEMO_MODEL_URL" not in find(product(paths, demo_model_port=None), "web-1").environment
+
+
+@pytest.mark.parametrize("name", ["database", "web-1", "worker", "beat"])
+def test_who_speaks_with_stripe_is_told_where_the_sandbox_is(
+    paths: EmbeddedPaths, name: str
+) -> None:
+    environment = find(product(paths), name).environment
+    assert environment["STRIPE_API_BASE"] == "http://127.0.0.1:25000"
+
+
+def test_without_the_sandbox_nobody_is_told_of_one(paths: EmbeddedPaths) -> None:
+    without = product(paths, payments_port=None)
+    assert without.stripe_url == ""
+    for stage in stages(without):
+        assert all("STRIPE_API_BASE" not in item.environment for item in stage)
+
+
+def test_the_sandbox_reports_to_the_web_s_webhook_and_keeps_its_state_in_the_state_folder(
+    paths: EmbeddedPaths,
+) -> None:
+    payments = find(product(paths), "payments")
+    assert isinstance(payments, Part)
+    command = list(payments.command())
+    options = dict(zip(command[3::2], command[4::2], strict=True))
+    assert options["--webhook"] == "http://127.0.0.1:8001/billing/webhook/"
+    for option in ("--state", "--key-file", "--secret-file"):
+        assert Path(options[option]).is_relative_to(paths.var)
 
 
 def test_web_processes_share_the_listening_socket(paths: EmbeddedPaths) -> None:

@@ -15,6 +15,8 @@ DEEP = EmbeddedPaths(Path("/srv") / ("d" * 90) / "var")
 def test_everything_lies_below_the_state_folder() -> None:
     for place in (SHALLOW.run, SHALLOW.logs, SHALLOW.models, SHALLOW.postgres_data):
         assert place.is_relative_to(SHALLOW.var)
+    for file in (SHALLOW.sandbox_state, SHALLOW.sandbox_key, SHALLOW.sandbox_secret):
+        assert file.is_relative_to(SHALLOW.var)
     assert SHALLOW.valkey_socket.is_relative_to(SHALLOW.var)
     assert SHALLOW.postgres_socket_dir.is_relative_to(SHALLOW.var)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scalix.embedded.errors import EmbeddedError
-from scalix.embedded.port import demo_model_port, listen_near
+from scalix.embedded.port import demo_model_port, listen_near, payments_port
 
 
 def number(listener: socket.socket) -> int:
@@ -44,7 +44,18 @@ def test_a_port_that_no_ordinary_user_may_have_is_named(monkeypatch: pytest.Monk
         listen_near(80)
 
 
-def test_each_folder_looks_for_its_demo_models_port_elsewhere() -> None:
-    ports = {demo_model_port(Path(f"/srv/{name}/var")) for name in "abcdef"}
-    assert len(ports) == 6
-    assert all(20_000 <= port < 30_100 for port in ports)
+def test_each_folder_looks_for_its_parts_ports_elsewhere() -> None:
+    folders = [Path(f"/srv/{name}/var") for name in "abcdef"]
+    ports = {find(var) for var in folders for find in (demo_model_port, payments_port)}
+    assert len(ports) == 12
+    assert all(20_000 <= port < 30_000 for port in ports)
+
+
+def test_a_folder_finds_the_same_port_again() -> None:
+    var = Path("/srv/again/var")
+    assert payments_port(var) == payments_port(var)
+
+
+def test_the_parts_of_a_folder_look_in_places_that_never_meet() -> None:
+    for var in [Path(f"/srv/{number}/var") for number in range(50)]:
+        assert demo_model_port(var) < 25_000 <= payments_port(var)

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def environment(paths: EmbeddedPaths) -> dict[str, str]:
-    replaced = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY")
+    replaced = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY", "STRIPE_API_BASE")
     kept = {name: value for name, value in os.environ.items() if name not in replaced}
     return {**kept, "SCALIX_VAR": str(paths.var), "WEB_PROCESSES": "1", "PORT": "18000"}
 
@@ -43,8 +43,10 @@ def test_up_starts_everything_answers_and_stops_without_a_trace(paths: EmbeddedP
         assert state is not None, "".join(printed)
         with urllib.request.urlopen(f"{state.address}/readyz") as answer:
             assert answer.status == 200
+        assert state.stripe_url
+        assert "Payments are a sandbox: no money moves." in "".join(printed)
         assert {process.name for process in state.processes} == {
-            *("postgres", "valkey", "demo-model", "web-1", "worker", "beat")
+            *("postgres", "valkey", "demo-model", "payments", "web-1", "worker", "beat")
         }
         assert paths.admin_password.exists()
 
@@ -60,3 +62,24 @@ def test_up_starts_everything_answers_and_stops_without_a_trace(paths: EmbeddedP
     assert rest.rstrip().endswith("stopped")
     assert ProcessIdentity.of(up.pid) is None
     assert not any(process.identity.is_running() for process in state.processes)
+
+
+@pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1"])
+@pytest.mark.parametrize(
+    "beside", [{"STRIPE_SANDBOX": "1"}, {"STRIPE_API_BASE": "http://127.0.0.1:25000"}]
+)
+def test_up_refuses_a_sandbox_beside_a_live_key(
+    paths: EmbeddedPaths, key: str, beside: dict[str, str]
+) -> None:
+    refused = subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), "up"],
+        env={**environment(paths), "STRIPE_SECRET_KEY": key, **beside},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "STRIPE_SECRET_KEY is a live key" in refused.stderr
+    assert key not in refused.stderr
+    assert read_state(paths) is None
+    assert not paths.sandbox_key.exists()

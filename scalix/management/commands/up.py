@@ -14,8 +14,9 @@ class Command(BaseCommand):
     """Ends with status 0 after Ctrl-C or SIGTERM, with 1 and the reason when it cannot start."""
 
     help = (
-        "Starts Postgres, Valkey and the demo model (those that the environment doesn't replace),"
-        " brings the database up to date, then runs web, worker and beat until Ctrl-C."
+        "Starts Postgres, Valkey, the demo model and the payment sandbox (those that the"
+        " environment doesn't replace), brings the database up to date, then runs web, worker and"
+        " beat until Ctrl-C."
     )
     requires_system_checks = ()  # they would load the application, which belongs to the parts
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             postgres=settings.EMBEDDED_POSTGRES,
             valkey=settings.EMBEDDED_VALKEY,
             demo_model=settings.EMBEDDED_DEMO_MODEL,
+            payments=settings.EMBEDDED_STRIPE,
             port=settings.PORT,
             web_processes=settings.WEB_PROCESSES,
         )
