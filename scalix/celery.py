@@ -37,6 +37,11 @@ app.conf.beat_schedule = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "send-the-mails-that-are-owed": {
+        "task": "billing.payments.tasks.send_mails",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",
         "schedule": 60.0,

@@ -5,8 +5,10 @@ from typing import Final
 
 from celery import current_app, shared_task
 from django.conf import settings
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
+from billing import mails
 from billing.payments import inbox
 from billing.payments.reconcile import reconcile as reconcile_all
 from billing.payments.stripe_api import StripeError, worker_api
@@ -53,3 +55,9 @@ def reconcile() -> None:
             found.lost_events,
             found.differing,
         )
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def send_mails() -> None:
+    """Sends the mails that are owed."""
+    mails.send_due(timezone.now())
