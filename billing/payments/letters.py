@@ -8,19 +8,19 @@ from billing.tiers import Tier
 
 def write(customer: Customer, given: Entitlement, change: TierChange | None) -> None:
     """Owes the mails about what changed; `customer` still holds what was known before."""
-    user, paid = customer.user, given.subscription
+    paid = given.subscription
     if change is not None and change.after == Tier.PRO:
-        mails.owe(user, "upgraded", key=f"upgraded:{change.pk}")
+        mails.owe(customer.user, "upgraded", key=f"upgraded:{change.pk}")
     if change is not None and change.after == Tier.FREE:
-        mails.owe(user, "downgraded", key=f"downgraded:{change.pk}", reason=given.reason)
+        mails.owe(customer.user, "downgraded", key=f"downgraded:{change.pk}", reason=given.reason)
     if paid is None or given.tier != Tier.PRO:
         return
     if change is None and customer.price_key and customer.price_key != paid.price_key:
         key = f"price:{paid.id}:{paid.price_key}:{paid.period_starts_at:%Y%m%d}"
-        mails.owe(user, "price_changed", key=key, price_key=paid.price_key)
+        mails.owe(customer.user, "price_changed", key=key, price_key=paid.price_key)
     if paid.cancels_at is not None and paid.cancels_at != customer.cancels_at:
         mails.owe(
-            user,
+            customer.user,
             "cancels",
             key=f"cancels:{paid.id}:{paid.cancels_at:%Y%m%dT%H%M%S}",
             cancels_at=paid.cancels_at.isoformat(),
@@ -28,7 +28,7 @@ def write(customer: Customer, given: Entitlement, change: TierChange | None) -> 
     unpaid = next((one for one in paid.invoices if one.status == "open"), None)
     if paid.status == "past_due" and unpaid is not None and given.ends_at is not None:
         mails.owe(
-            user,
+            customer.user,
             "payment_failed",
             key=f"payment_failed:{unpaid.id}",
             due_cents=unpaid.due_cents,
@@ -36,4 +36,6 @@ def write(customer: Customer, given: Entitlement, change: TierChange | None) -> 
             access_ends_at=given.ends_at.isoformat(),
         )
     for second in given.surplus:
-        mails.owe(user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents)
+        mails.owe(
+            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
+        )
