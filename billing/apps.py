@@ -4,3 +4,7 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connects what listens to sign-ups."""
+        from billing.pages import recommended  # noqa: F401

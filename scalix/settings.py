@@ -151,6 +151,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "gateway.pages.context.plan",
+                "billing.pages.context.payments",
             ],
         },
     }

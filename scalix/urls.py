@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("gateway.pages.urls")),
     path("", include("accounts.urls")),
-    path("billing/", include("billing.urls")),
+    path("", include("billing.urls")),
     path("admin/", admin.site.urls),
 ]
 

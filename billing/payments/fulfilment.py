@@ -75,9 +75,9 @@ def _refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
     change = _write_tier(customer, given, now)
     for session in state.sessions:
         _end_checkout(sessions[session.id], session, now)
-    if state.has_paid:
-        referrals.note_payment(customer, state, now)
     if given.tier == Tier.PRO:
+        if state.has_paid:
+            referrals.note_payment(customer, state, now)
         referrals.settle(customer, stripe, now)
     letters.write(customer, given, change)
     _remember(customer, state, given, now)
@@ -164,7 +164,8 @@ def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -
     if session.status == Checkout.State.OPEN:
         return
     checkout.state, checkout.ended_at = session.status, now
-    checkout.save(update_fields=["state", "ended_at"])
+    checkout.subscription_id = session.subscription_id
+    checkout.save(update_fields=["state", "ended_at", "subscription_id"])
     if session.status == Checkout.State.COMPLETE:
         referrals.use(checkout, now)
         funnel.note(checkout.customer.user_id, FunnelEvent.Kind.PAID, window=str(checkout.pk))

@@ -110,6 +110,7 @@ class Checkout(models.Model):
     lines = models.JSONField(help_text="The offer's lines, as they were shown.")
     total_cents = models.PositiveIntegerField(help_text="What the first payment is.")
     referral = models.ForeignKey("Referral", on_delete=models.SET_NULL, null=True, blank=True)
+    subscription_id = models.CharField(max_length=255, blank=True, help_text="What it began.")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

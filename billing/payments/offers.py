@@ -5,7 +5,7 @@ coupon of a fixed amount: page, session and invoice show the same figure.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from billing.payments.catalogue import (
@@ -14,6 +14,7 @@ from billing.payments.catalogue import (
     HEAVY_USE,
     MONTHLY,
     NEAR_LIMIT,
+    PRICES,
     REFERRAL,
     Discount,
     PlanPrice,
@@ -80,6 +81,14 @@ class Offer:
         return self.price.cents - self.total_cents
 
     @property
+    def coupon_key(self) -> str:
+        """Our name for the coupon that takes exactly that off; empty: nothing is taken off."""
+        if not self.discounts:
+            return ""
+        keys = (self.price.key, *(discount.key for discount in self.discounts))
+        return "-".join((*keys, str(self.off_cents)))
+
+    @property
     def reason(self) -> str:
         """What it is off for; empty: nothing is."""
         return ", ".join(discount.title for discount in self.discounts)
@@ -104,14 +113,32 @@ def offer(
     best = max(_earned(usage, referral, history, now), key=_percent, default=None)
     if best is not None:
         discounts.append(best)
+    held = history.held_until if best is not None and best.key == history.held else None
+    return _priced(price, discounts, held)
+
+
+def discounted_offers() -> list[Offer]:
+    """Every offer with a discount that `offer` can make: each needs a coupon of its own."""
+    promotions: dict[str, list[list[Discount]]] = {MONTHLY.key: [[], [FIRST_MONTH]]}
+    return [
+        _priced(price, [*promotion, *best])
+        for price in PRICES.values()
+        for promotion in promotions.get(price.key, [[]])
+        for best in ([], *([one] for one in DISCOUNTS.values()))
+        if promotion or best
+    ]
+
+
+def _priced(
+    price: PlanPrice, discounts: Sequence[Discount], held_until: dt.datetime | None = None
+) -> Offer:
     lines = [OfferLine(f"Scalix Pro, {price.per}", price.cents)]
     left = price.cents
     for discount in discounts:
         off = (left * discount.percent + 50) // 100
         lines.append(OfferLine(f"{discount.title}, {discount.percent} %", -off))
         left -= off
-    held = history.held_until if best is not None and best.key == history.held else None
-    return Offer(price, tuple(lines), tuple(discounts), held)
+    return Offer(price, tuple(lines), tuple(discounts), held_until)
 
 
 def _percent(discount: Discount) -> int:

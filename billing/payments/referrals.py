@@ -1,19 +1,192 @@
-"""Users who bring users: both gain when the one who was brought pays for the first time."""
+"""Users who bring users: both gain when the one who was brought pays for the first time.
+
+A code makes a referral at sign-up and never later.  It does not count where both are plainly the
+same person: the same mailbox, the same browser or, once it is known, the same card.
+"""
 
 import datetime as dt
+import secrets
+import uuid
+from typing import Final
 
-from billing.payments.models import Checkout, Customer
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User, Visitor
+from billing import mails
+from billing.payments.catalogue import REFERRAL
+from billing.payments.models import Checkout, Customer, Referral, ReferralCode
+from billing.payments.offers import Offer, ReferralClaim
 from billing.payments.states import CustomerState
 from billing.payments.stripe_api import StripeApi
+
+GOOD_FOR: Final = dt.timedelta(days=30)
+"""How long the one who was brought has the discount."""
+
+CREDIT_CENTS: Final = 600
+"""What a referrer who pays already gets off the next invoice: 20 % of a month."""
+
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
+_LENGTH: Final = 10
+_IGNORES_DOTS: Final = ("gmail.com", "googlemail.com")
+
+
+def code_of(user: User) -> str:
+    """The user's own code, made when it is first asked for."""
+    made = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    return ReferralCode.objects.get_or_create(user=user, defaults={"code": made})[0].code
+
+
+def is_code(code: str) -> bool:
+    """Whether it is somebody's."""
+    return ReferralCode.objects.filter(code=code, user__is_active=True).exists()
+
+
+def record(code: str, referred: User, visitor_id: uuid.UUID | None) -> Referral | None:
+    """A user has just signed up with this code; None where it is nobody's.
+
+    `visitor_id`: whom their browser was known as before.
+    """
+    found = ReferralCode.objects.select_related("user").filter(code=code).first()
+    if found is None or found.user_id == referred.pk:
+        return None
+    reason = _same_person(found.user, referred, visitor_id)
+    now = timezone.now()
+    referral, _ = Referral.objects.get_or_create(
+        referred=referred,
+        defaults={
+            "referrer": found.user,
+            "state": Referral.State.VOID if reason else Referral.State.WAITING,
+            "reason": reason,
+            "created_at": now,
+            "expires_at": now + GOOD_FOR,
+        },
+    )
+    return referral
+
+
+def claim_of(user: User, now: dt.datetime) -> ReferralClaim | None:
+    """What gives the user the referral discount on a first payment now; None: nothing does."""
+    referral = _claimed(user, now)
+    if referral is None:
+        return None
+    return ReferralClaim(referral.expires_at if referral.referred_id == user.pk else None)
+
+
+def referral_of(user: User, offer: Offer) -> Referral | None:
+    """The referral that an offer's discount comes from; None where it has none."""
+    return _claimed(user, timezone.now()) if REFERRAL in offer.discounts else None
+
+
+def use(checkout: Checkout, now: dt.datetime) -> None:
+    """A Checkout is paid: its buyer has had their part of the referral that it names.
+
+    The part of one who was brought is noted by `note_payment`.
+    """
+    if checkout.referral_id is None:
+        return
+    Referral.objects.filter(
+        pk=checkout.referral_id,
+        referrer_id=checkout.customer.user_id,
+        state=Referral.State.EARNED,
+    ).update(state=Referral.State.REWARDED, rewarded_at=now)
 
 
 def note_payment(customer: Customer, state: CustomerState, now: dt.datetime) -> None:
     """The customer has paid: whoever brought them has earned their part, unless it is void."""
+    referral = (
+        Referral.objects.select_for_update(no_key=True)
+        .filter(referred_id=customer.user_id, state=Referral.State.WAITING)
+        .first()
+    )
+    if referral is None:
+        return
+    referral.paid_at = now
+    if referral.expires_at <= now:
+        referral.state, referral.reason = Referral.State.VOID, "paid after it had expired"
+    elif _same_card(referral, state):
+        referral.state, referral.reason = Referral.State.VOID, "the same card as the referrer's"
+    else:
+        referral.state = Referral.State.EARNED
+    referral.save(update_fields=["state", "reason", "paid_at"])
+    if referral.state == Referral.State.EARNED:
+        # Waits for the referrer's lock while it holds this customer's.  That can't go round in a
+        # circle: who brings another has always signed up before them.
+        Customer.objects.filter(user=referral.referrer_id, mode=customer.mode).update(
+            refresh_wanted_at=now
+        )
 
 
 def settle(customer: Customer, stripe: StripeApi, now: dt.datetime) -> None:
-    """Credits the customer, who is on pro, for the users that they brought."""
+    """Credits the customer, who is on pro, for the users that they brought.
+
+    The key keeps a repetition after a crash from crediting twice, for the day that Stripe
+    remembers it; the worker repeats within seconds.
+    """
+    earned = Referral.objects.filter(referrer=customer.user_id, state=Referral.State.EARNED)
+    for referral in earned.select_for_update(no_key=True).order_by("pk"):
+        stripe.credit(
+            customer.stripe_id or "",
+            cents=CREDIT_CENTS,
+            note="For recommending Scalix",
+            idempotency_key=f"scalix-referral-{referral.pk}",
+        )
+        referral.state, referral.rewarded_at = Referral.State.REWARDED, now
+        referral.credit_cents = CREDIT_CENTS
+        referral.save(update_fields=["state", "rewarded_at", "credit_cents"])
+        mails.owe(
+            customer.user,
+            "referral_rewarded",
+            key=f"referral_rewarded:{referral.pk}",
+            cents=CREDIT_CENTS,
+        )
 
 
-def use(checkout: Checkout, now: dt.datetime) -> None:
-    """A Checkout is paid: a referral that it took its discount from is used up."""
+def void(referral: Referral, reason: str) -> bool:
+    """Takes back what has not been paid out; whether there was anything to take back."""
+    with transaction.atomic():
+        return bool(
+            Referral.objects.filter(
+                pk=referral.pk, state__in=(Referral.State.WAITING, Referral.State.EARNED)
+            ).update(state=Referral.State.VOID, reason=reason[:200])
+        )
+
+
+def _claimed(user: User, now: dt.datetime) -> Referral | None:
+    """As the one who was brought, or else the oldest that they have earned."""
+    brought = Referral.objects.filter(
+        referred=user, state=Referral.State.WAITING, expires_at__gt=now
+    ).first()
+    if brought is not None:
+        return brought
+    return (
+        Referral.objects.filter(referrer=user, state=Referral.State.EARNED).order_by("pk").first()
+    )
+
+
+def _same_person(referrer: User, referred: User, visitor_id: uuid.UUID | None) -> str:
+    """Why both are one person; empty where nothing says so."""
+    if mailbox(referrer.email) == mailbox(referred.email):
+        return "the same mailbox as the referrer's"
+    if visitor_id and Visitor.objects.filter(pk=visitor_id, became=referrer).exists():
+        return "the same browser as the referrer's"
+    return ""
+
+
+def mailbox(email: str) -> str:
+    """Where mail to an address ends up: without its case, its `+tag`, and dots that don't count."""
+    name, _, domain = email.lower().rpartition("@")
+    name = name.partition("+")[0]
+    if domain in _IGNORES_DOTS:
+        name, domain = name.replace(".", ""), _IGNORES_DOTS[0]
+    return f"{name}@{domain}"
+
+
+def _same_card(referral: Referral, state: CustomerState) -> bool:
+    return (
+        state.card is not None
+        and bool(state.card.fingerprint)
+        and Customer.objects.filter(
+            user=referral.referrer_id, card_fingerprint=state.card.fingerprint
+        ).exists()
+    )

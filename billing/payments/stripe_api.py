@@ -131,7 +131,7 @@ class StripeApi:
         return CustomerState(
             id=customer_id,
             subscriptions=tuple(self._subscription(one, invoices) for one in subscriptions),
-            sessions=tuple(self._session(one) for one in session_ids),
+            sessions=tuple(self.session(one) for one in session_ids),
             card=_card(customer, subscriptions),
             has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
         )
@@ -194,7 +194,9 @@ class StripeApi:
                 dispute = disputes[0].status if disputes else dispute
         return tuple(intents), refunded, dispute
 
-    def _session(self, session_id: str) -> SessionState:
+    @_translated
+    def session(self, session_id: str) -> SessionState:
+        """A Checkout session now; StripeRefused when there is none with this id."""
         session = self._v1.checkout.sessions.retrieve(session_id).to_dict()
         return SessionState(
             id=session["id"],
@@ -314,10 +316,100 @@ class StripeApi:
 
     # What is for sale -----------------------------------------------------------------------
 
-    @property
-    def v1(self) -> Any:
-        """The SDK's own services, for `sync_stripe`, which is about Stripe's objects as such."""
-        return self._v1
+    @_translated
+    def product(self, product_id: str) -> dict[str, Any] | None:
+        """The product with this id, or None."""
+        return _or_none(lambda: self._v1.products.retrieve(product_id))
+
+    @_translated
+    def put_product(self, product_id: str, name: str, *, exists: bool) -> None:
+        """Creates the product, or gives it this name and sells it again."""
+        if exists:
+            self._v1.products.update(product_id, {"name": name, "active": True})
+        else:
+            self._v1.products.create(
+                {"id": product_id, "name": name, "metadata": {OBJECT_KEY: product_id}}
+            )
+
+    @_translated
+    def price_with_lookup_key(self, lookup_key: str) -> dict[str, Any] | None:
+        """The active price that has this lookup key now, or None."""
+        found = self._v1.prices.list({"lookup_keys": [lookup_key], "active": True}).data
+        return found[0].to_dict() if found else None
+
+    @_translated
+    def create_price(
+        self, *, product_id: str, lookup_key: str, cents: int, currency: str, interval: str
+    ) -> str:
+        """The new price's id.  It takes the lookup key from whichever price had it."""
+        price = self._v1.prices.create(
+            {
+                "product": product_id,
+                "unit_amount": cents,
+                "currency": currency,
+                "recurring": {"interval": interval},
+                "lookup_key": lookup_key,
+                "transfer_lookup_key": True,
+                "metadata": {OBJECT_KEY: lookup_key},
+            }
+        )
+        return price.id
+
+    @_translated
+    def retire_price(self, price_id: str) -> None:
+        """Sells it no more; subscriptions that have it keep it."""
+        self._v1.prices.update(price_id, {"active": False})
+
+    @_translated
+    def coupon_exists(self, coupon_id: str) -> bool:
+        """Whether there is a coupon with this id that can be used."""
+        found = _or_none(lambda: self._v1.coupons.retrieve(coupon_id))
+        return found is not None and found["valid"]
+
+    @_translated
+    def create_coupon(
+        self, *, coupon_id: str, name: str, cents: int, currency: str, product_id: str
+    ) -> None:
+        """A coupon that takes `cents` off the first invoice, of this product only."""
+        self._v1.coupons.create(
+            {
+                "id": coupon_id,
+                "name": name,
+                "amount_off": cents,
+                "currency": currency,
+                "duration": "once",
+                "applies_to": {"products": [product_id]},
+                "metadata": {OBJECT_KEY: coupon_id},
+            }
+        )
+
+    @_translated
+    def portal_configuration(self, key: str) -> dict[str, Any] | None:
+        """Our Billing Portal configuration, or None."""
+        listed = self._v1.billing_portal.configurations.list({"active": True, "limit": 100})
+        found = (one.to_dict() for one in listed.auto_paging_iter())
+        return next((one for one in found if one["metadata"].get(OBJECT_KEY) == key), None)
+
+    @_translated
+    def put_portal_configuration(self, configuration_id: str, wanted: dict[str, Any]) -> str:
+        """Creates it, or updates the one with this id; its id."""
+        configurations: Any = self._v1.billing_portal.configurations
+        if configuration_id:
+            configurations.update(configuration_id, wanted)
+            return configuration_id
+        created: str = configurations.create(wanted).id
+        return created
+
+
+def _or_none(retrieve: Callable[[], Any]) -> dict[str, Any] | None:
+    """What was retrieved; None where there is none, or where it was deleted."""
+    try:
+        found: dict[str, Any] = retrieve().to_dict()
+    except stripe.InvalidRequestError as error:
+        if error.code != "resource_missing":
+            raise
+        return None
+    return None if found.get("deleted") else found
 
 
 def web_api() -> StripeApi:

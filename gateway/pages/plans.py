@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
+from billing.gates import may_use
 from billing.models import Tier
+from billing.payments.catalogue import ANNUAL, MONTHLY
 from billing.plans import Limits
-from gateway.catalogue.snapshot import may_use
+from billing.templatetags.money import money
 from gateway.runtime import Gateway
 
 _PRICES: Final = {
     Tier.VISITOR: ("$0", "", "No account"),
     Tier.FREE: ("$0", "", "With an account"),
-    Tier.PRO: ("$29.99", "a month", "Or $287.90 a year, 20 % less"),
+    Tier.PRO: (
+        money(MONTHLY.cents),
+        MONTHLY.per,
+        f"Or {money(ANNUAL.cents)} {ANNUAL.per}, 20 % less",
+    ),
 }
 
 
@@ -41,6 +47,13 @@ def allowance(limits: Limits) -> str:
         period = "a day" if hour is None else "an hour"
         return f"{hour or day:,} requests {period}"
     return f"{hour:,} requests an hour and {day:,} a day"
+
+
+def models(gateway: Gateway) -> tuple[str, ...]:
+    """How many of the models that can answer now each tier has, lowest tier first."""
+    usable = gateway.catalogue.usable()
+    counts = [sum(may_use(tier.value, row.entry.tier) for row in usable) for tier in Tier]
+    return (*(f"{count:,} free" for count in counts[:-1]), f"all {counts[-1]:,}")
 
 
 def _card(gateway: Gateway, tier: Tier) -> PlanCard:

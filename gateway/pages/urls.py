@@ -1,18 +1,20 @@
 """The pages' addresses."""
 
 from django.urls import path
-from django.views.generic import RedirectView, TemplateView
+from django.views.generic import TemplateView
 
 from gateway.pages.dashboard import dashboard, dismiss, live
 from gateway.pages.docs import error_codes, quickstart
 from gateway.pages.landing import landing
+from gateway.pages.pricing import begin_checkout, pricing
 from gateway.pages.tokens import revoke, tokens
 from gateway.pages.try_it import try_it
 
 urlpatterns = [
     path("", landing, name="landing"),
     path("try/", try_it, name="try"),
-    path("pricing/", RedirectView.as_view(url="/#plans"), name="pricing"),
+    path("pricing/", pricing, name="pricing"),
+    path("billing/checkout/", begin_checkout, name="checkout"),
     path("dashboard/", dashboard, name="dashboard"),
     path("dashboard/live/", live, name="dashboard_live"),
     path("dashboard/dismiss/", dismiss, name="dashboard_dismiss"),

@@ -1,0 +1,1 @@
+"""The pages on which a user sees and changes what they pay."""
