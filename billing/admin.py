@@ -1,4 +1,7 @@
-"""Staff's pages for users with their plan, subscriptions, plans, prices and gateway processes."""
+"""Staff's pages for users with their plan, subscriptions, plans, prices and gateway processes.
+
+Django looks for this module alone: it brings the other ones of billing along.
+"""
 
 import datetime as dt
 from typing import Any, Final
@@ -9,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import display
 
@@ -21,8 +24,11 @@ from billing.metering.quota import QuotaUnavailable
 from billing.metering.standing import usage_now
 from billing.metering.usage import LimitState
 from billing.models import GatewayProcess, Plan, Price, Subscription, Tier
+from billing.payments import sales_admin
+from billing.payments.admin import found, links
+from billing.payments.models import Customer
 
-__all__ = ["LedgerEntryAdmin"]  # registered by its import: Django looks for admin.py alone
+__all__ = ["LedgerEntryAdmin", "sales_admin"]
 
 _SILENT_AFTER: Final = dt.timedelta(seconds=30)  # three heartbeats
 _PROCESS_COLOURS: Final = {"live": "success", "silent": "danger", "ended": "info"}
@@ -74,13 +80,20 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class SubscriptionInline(StackedInline):
-    """The plan, on the user's page."""
+    """What staff grant, on the user's page.  What is paid is shown there and not edited."""
 
     model = Subscription
     form = GrantForm
-    fields = ("tier", "ends_at", "source")
-    readonly_fields = ("source",)
+    fields = ("tier", "ends_at")
     extra = 0
+    max_num = 1
+    verbose_name = "grant"
+    verbose_name_plural = "Granted by staff"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        """Staff's own."""
+        rows: QuerySet[Subscription] = super().get_queryset(request)
+        return rows.filter(source=Subscription.Source.STAFF)
 
 
 @admin.register(User)
@@ -89,10 +102,11 @@ class AccountAdmin(UserAdmin):
 
     list_display = ("email", "plan", "standing", "is_staff", "date_joined")
     list_filter = (PlanFilter, "is_active", "is_staff")
-    readonly_fields = (*UserAdmin.readonly_fields, "usage", "more")
+    readonly_fields = (*UserAdmin.readonly_fields, "usage", "more", "paid", "payments")
     fieldsets = (
         UserAdmin.fieldsets[0],
         ("Used of the plan", {"fields": ("usage", "more")}),
+        ("Payments", {"fields": ("paid", "payments")}),
         *UserAdmin.fieldsets[1:],
     )
     inlines = (SubscriptionInline,)
@@ -123,10 +137,32 @@ class AccountAdmin(UserAdmin):
     @display(description="see")
     def more(self, user: User) -> str:
         """Where the account's requests and tokens are listed."""
-        rows = reverse("admin:billing_ledgerentry_changelist", query={"q": str(user.pk)})
         tokens = reverse("admin:accounts_apitoken_changelist", query={"q": user.email})
-        link = '<a class="underline" href="{}">{}</a>'
-        return format_html(f"{link}, {link}", rows, "requests", tokens, "tokens")
+        return links((found("ledgerentry", str(user.pk)), "requests"), (tokens, "tokens"))
+
+    @display(description="through Stripe")
+    def paid(self, user: User) -> str:
+        """What they pay for now, and until when it is good."""
+        paid = user.subscriptions.filter(source=Subscription.Source.STRIPE).first()
+        if paid is None or paid.tier_now == Tier.FREE:
+            return "Nothing now."
+        until = f"until {paid.ends_at:%d %b %Y, %H:%M} UTC" if paid.ends_at else "without an end"
+        return f"{paid.get_tier_display()}, as it stands {until}."
+
+    @display(description="see")
+    def payments(self, user: User) -> str:
+        """The customer at each Stripe, and what was written about them."""
+        customers = [
+            (reverse("admin:billing_customer_change", args=(one.pk,)), f"customer in {one.mode}")
+            for one in Customer.objects.filter(user=user)
+        ]
+        return links(
+            *customers,
+            (found("tierchange", user.email), "audit trail"),
+            (found("checkout", user.email), "checkouts"),
+            (found("referral", user.email), "referrals"),
+            (found("outgoingmail", user.email), "mails"),
+        )
 
 
 def _sentence(state: LimitState) -> str:
@@ -156,10 +192,22 @@ class SubscriptionAdmin(ModelAdmin):
         """A subscription stays its user's."""
         return self.readonly_fields if obj is None else ("user", *self.readonly_fields)
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not for what is paid: Stripe decides that."""
+        return not _is_paid(obj) and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not for what is paid: Stripe decides that."""
+        return not _is_paid(obj) and bool(super().has_delete_permission(request, obj))
+
     @display(description="in force", boolean=True)
     def in_force(self, subscription: Subscription) -> bool:
         """Whether it gives its tier now."""
         return subscription.tier_now == subscription.tier
+
+
+def _is_paid(subscription: Subscription | None) -> bool:
+    return subscription is not None and subscription.source == Subscription.Source.STRIPE
 
 
 @admin.register(Plan)

@@ -90,6 +90,24 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Payments",
+                "separator": True,
+                "items": [
+                    _item("Customers", "credit_card", "billing", "customer"),
+                    _item("Inbox", "inbox", "billing", "webhookevent"),
+                    _item("Audit trail", "history", "billing", "tierchange"),
+                    _item("Checkouts", "shopping_cart", "billing", "checkout"),
+                    _item("Repayments", "undo", "billing", "repayment"),
+                    _item("Referrals", "group_add", "billing", "referral"),
+                    _item("Referral codes", "qr_code", "billing", "referralcode"),
+                    _item("Held offers", "percent", "billing", "heldoffer"),
+                    _item("Mails", "mail", "billing", "outgoingmail"),
+                    _item("Funnel", "filter_alt", "billing", "funnelevent"),
+                    _item("Objects at Stripe", "category", "billing", "syncedobject"),
+                    _item("Reconciler", "sync", "billing", "reconcilerrun"),
+                ],
+            },
+            {
                 "title": "Catalogue",
                 "separator": True,
                 "items": [

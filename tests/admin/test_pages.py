@@ -1,5 +1,6 @@
 """Every page of the admin opens, and no list asks the database once for each row."""
 
+import datetime as dt
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,21 @@ from django.urls import reverse
 
 from accounts.identifiers import uuid7
 from accounts.models import ApiToken, User, Visitor
+from billing import funnel, mails
 from billing.models import GatewayProcess, Subscription
+from billing.payments.models import (
+    Checkout,
+    Customer,
+    FunnelEvent,
+    HeldOffer,
+    ReconcilerRun,
+    Referral,
+    ReferralCode,
+    Repayment,
+    SyncedObject,
+    TierChange,
+    WebhookEvent,
+)
 from gateway.catalogue.seed import seed
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
 from tests.admin.conftest import Enter
@@ -26,6 +41,41 @@ def pages(name: str) -> list[str]:
         if model._meta.app_label in OURS
     ]
     return sorted(found)
+
+
+def more_payments(user: User) -> None:
+    """What a user leaves who pays, and brought somebody."""
+    now = dt.datetime.now(dt.UTC)
+    one = uuid7().hex
+    customer = Customer.objects.create(user=user, mode="sandbox", stripe_id=f"cus_{one}")
+    Checkout.objects.create(
+        customer=customer,
+        stripe_id=f"cs_{one}",
+        price_key="scalix_pro_monthly",
+        lines=[{"title": "Scalix Pro, a month", "cents": 2999}],
+        total_cents=2999,
+        expires_at=now,
+    )
+    WebhookEvent.objects.create(
+        event_id=f"evt_{one}",
+        type="invoice.paid",
+        customer_stripe_id=f"cus_{one}",
+        mode="sandbox",
+        payload="{}",
+        created_at=now,
+    )
+    TierChange.objects.create(user=user, before="free", after="pro", reason="active")
+    Repayment.objects.create(
+        subscription_id=f"sub_{one}", customer=customer, refunded_cents=2999, reason="A second one."
+    )
+    friend = User.objects.create_user(f"{uuid7()}@example.com")
+    ReferralCode.objects.create(user=user, code=one[-16:])
+    Referral.objects.create(referrer=user, referred=friend, expires_at=now)
+    HeldOffer.objects.create(user=user, discount="near_limit", held_until=now)
+    mails.owe(user, "upgraded", key=one)
+    funnel.note(user.pk, FunnelEvent.Kind.SHOWN, window=one)
+    SyncedObject.objects.create(mode="test", key=one, stripe_id=f"price_{one}")
+    ReconcilerRun.objects.get_or_create(mode="sandbox")
 
 
 def more_of_everything(enter: Enter, count: int) -> None:
@@ -43,6 +93,7 @@ def more_of_everything(enter: Enter, count: int) -> None:
         Placement.objects.create(model=model, deployment=deployment)
         ProbeResult.objects.create(deployment=deployment, succeeded=True, latency_ms=9)
         enter(user.pk)
+        more_payments(user)
 
 
 @pytest.fixture
