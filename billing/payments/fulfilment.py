@@ -28,7 +28,7 @@ from billing.payments.models import (
     WebhookEvent,
 )
 from billing.payments.states import CustomerState, SessionState, SubscriptionState
-from billing.payments.stripe_api import StripeApi, StripeAway, StripeRefused
+from billing.payments.stripe_api import StripeApi, StripeError, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ class Refreshed:
 def refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
     """Brings one customer in line with Stripe, and the events that hinted at it to their end.
 
-    None where Stripe was never told of the customer.  Raises StripeAway, and nothing is written
+    None where Stripe was never told of the customer.  Raises StripeError, and nothing is written
     but when to try again.
     """
     try:
         return _refresh(customer_pk, stripe)
-    except StripeAway as error:
+    except StripeError as error:
         _postpone(customer_pk, str(error))
         raise
 

@@ -16,7 +16,7 @@ from accounts.identifiers import uuid7
 from billing.models import Subscription
 from billing.payments.fulfilment import refresh
 from billing.payments.models import Customer, WebhookEvent
-from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway
+from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -91,15 +91,19 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
 def drain(stripe: StripeApi) -> int:
     """Refreshes every customer that something hints at now; how many that were.
 
-    Stops at the first call that Stripe does not answer: the others would wait for it as long.
+    Stops at the first call that Stripe does not answer: the others would wait for it as long.  One
+    that Stripe refuses is logged and tried again later; it holds up nobody else.
     """
     done = 0
     try:
         _find_customers_of_disputes(stripe)
         _ignore_strangers()
         for customer_pk in _due():
-            refresh(customer_pk, stripe)
-            done += 1
+            try:
+                refresh(customer_pk, stripe)
+                done += 1
+            except StripeRefused:
+                logger.exception("customer %s could not be refreshed", customer_pk)
     except StripeAway as error:
         logger.warning("Stripe is away (%s); %d refreshed before", error, done)
     return done

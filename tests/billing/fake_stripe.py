@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from billing.payments.states import CustomerState, InvoiceState, SessionState, SubscriptionState
+from billing.payments.states import (
+    CardState,
+    CustomerState,
+    InvoiceState,
+    SessionState,
+    SubscriptionState,
+)
 from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway
 
 _numbers = itertools.count(1)
@@ -23,6 +29,10 @@ class FakeStripe(StripeApi):
         self.fetches = 0
         self.refunds: list[str] = []
         self.cancelled: list[str] = []
+        self.cards: dict[str, CardState] = {}
+        self.credits: list[tuple[str, int]] = []
+        self.credit_fails = False
+        self._credit_keys: set[str] = set()
 
     def set(
         self, customer_id: str, *subscriptions: SubscriptionState, has_paid: bool = True
@@ -37,7 +47,7 @@ class FakeStripe(StripeApi):
         self.fetches += 1
         state = self.states.get(customer_id, CustomerState(customer_id))
         sessions = tuple(SessionState(one, "complete", "paid") for one in session_ids)
-        return replace(state, sessions=sessions)
+        return replace(state, sessions=sessions, card=self.cards.get(customer_id))
 
     def refund(self, payment_intent_id: str, *, idempotency_key: str) -> int:
         self._answer()
@@ -54,6 +64,14 @@ class FakeStripe(StripeApi):
                 for one in state.subscriptions
             ]
             self.states[customer_id] = replace(state, subscriptions=tuple(left))
+
+    def credit(self, customer_id: str, *, cents: int, note: str, idempotency_key: str) -> None:
+        self._answer()
+        if self.credit_fails:
+            raise StripeAway("APIConnectionError")
+        if idempotency_key not in self._credit_keys:
+            self._credit_keys.add(idempotency_key)
+            self.credits.append((customer_id, cents))
 
     def every_subscription(self) -> list[tuple[str, SubscriptionState]]:
         self._answer()

@@ -44,7 +44,7 @@ async def _supervise(
 ) -> None:
     identity = ProcessIdentity.of(os.getpid())
     assert identity is not None
-    state = SupervisorState(identity, "http://127.0.0.1:8000", "", "")
+    state = SupervisorState(identity, "http://127.0.0.1:8000", "")
     supervisor = Supervisor(paths, stages, console, state)
     await supervisor.run(lambda: console.say("all ready"))
 

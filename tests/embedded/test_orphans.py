@@ -32,7 +32,7 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
 
 def left_behind(identity: ProcessIdentity) -> SupervisorState:
     part = StartedProcess("web-1", identity, signal.SIGTERM)
-    return SupervisorState(DEAD_SUPERVISOR, "http://127.0.0.1:8000", "", "", (part,))
+    return SupervisorState(DEAD_SUPERVISOR, "http://127.0.0.1:8000", "", (part,))
 
 
 def test_a_part_that_was_left_running_is_ended(
