@@ -48,6 +48,11 @@ class PlanBook:
         """Reads the table.  Raises PostgresUnavailable."""
         self._plans = {row[0]: Limits(*row) for row in await self._pool.fetch(_PLANS)}
 
+    @property
+    def all(self) -> tuple[Limits, ...]:
+        """Every plan's limits, in no order."""
+        return tuple(self._plans.values())
+
     def limits_of(self, tier: str) -> Limits:
         """The tier's limits; KeyError if the table has no such plan."""
         return self._plans[tier]

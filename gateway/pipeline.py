@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from accounts.postgres import PostgresUnavailable
-from billing.metering.quota import QuotaRefused, QuotaUnavailable
+from billing.metering.quota import QuotaUnavailable
 from billing.metering.usage import Counters, Usage
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
 from gateway.steps import respond
-from gateway.steps.admit import refusal
 from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
 from gateway.steps.route import route
 from gateway.token_report import CompletionReport, StreamReport
@@ -43,8 +42,9 @@ async def run(
     caller = await gateway.authenticator.authenticate(presented)
     try:
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
-    except QuotaRefused as error:
-        raise refusal(error, gateway.upgrade_url) from None
+    except GatewayError as error:
+        gateway.upgrades.refused(caller, error, presented.channel)
+        raise
     gateway.settlement.expect(reservation)
     trail = Trail()
     try:
@@ -64,8 +64,11 @@ async def run(
             raise _too_slow() from error
         raise
     usage = await gateway.settlement.settle(reservation, outcome)
+    prompt = None
+    if outcome.charged:
+        prompt = await gateway.upgrades.beside(reservation, usage, presented.channel)
     body = respond.completion(
-        reservation, answer.body, answer.target.upstream_model, outcome.tokens
+        reservation, answer.body, answer.target.upstream_model, outcome.tokens, prompt
     )
     return Reply(reservation, answer.target.deployment, usage, outcome.tokens, body)
 

@@ -1,10 +1,12 @@
-"""The words of a refusal by a limit: what, how much, until when, what to do.  They stand alone."""
+"""The words of refusals: what, how much, until when, what to do.  They stand alone."""
 
 import datetime as dt
-from typing import Final
+from typing import Any, Final
 
+from billing.gates import may_upgrade
 from billing.metering.usage import LimitState, Usage
-from billing.models import Tier
+from billing.prompts import Trigger, upgrade_url
+from billing.tiers import Tier
 
 _PERIODS: Final = {
     "requests_per_hour": "Hourly",
@@ -13,7 +15,7 @@ _PERIODS: Final = {
 }
 
 
-def explain(usage: Usage, limit: LimitState, tokens_needed: int, upgrade_url: str) -> str:
+def explain(usage: Usage, limit: LimitState, tokens_needed: int, link: str) -> str:
     """One or two sentences for a person, from the figures that the decision was made on."""
     plan = usage.limits.title.lower()
     if limit.name == "concurrent_requests":
@@ -29,7 +31,23 @@ def explain(usage: Usage, limit: LimitState, tokens_needed: int, upgrade_url: st
     resets = ""
     if limit.resets_at is not None and limit.resets_in_seconds is not None:
         resets = f" Resets {limit.resets_at:%H:%M} UTC (in {duration(limit.resets_in_seconds)})."
-    return f"{reached}: {figures}.{resets}{_advice(usage, upgrade_url)}"
+    return f"{reached}: {figures}.{resets}{_advice(usage, link)}"
+
+
+def trigger_of(limit: LimitState) -> Trigger:
+    """What a refusal by this limit counts as.  More requests at once are a feature of a plan."""
+    return Trigger.PRO_FEATURE if limit.resets_at is None else Trigger.LIMIT_REACHED
+
+
+def plan_with_it(plan: Tier | None, trigger: Trigger) -> tuple[str, dict[str, Any]]:
+    """A sentence that points to the plan that has what was refused, and the same as metadata."""
+    if plan is None:
+        return "", {}
+    link = upgrade_url(trigger)
+    return (
+        f" The {plan.label.lower()} plan takes it. Upgrade: {link}",
+        {"required_plan": plan.value, "upgrade_url": link},
+    )
 
 
 def duration(seconds: int) -> str:
@@ -52,9 +70,9 @@ def wire_duration(seconds: int) -> str:
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
 
 
-def _advice(usage: Usage, upgrade_url: str) -> str:
+def _advice(usage: Usage, link: str) -> str:
+    if not may_upgrade(usage.limits.tier):
+        return ""
     if usage.limits.tier == Tier.VISITOR:
-        return f" Sign up for more, free: {upgrade_url}"
-    if usage.limits.tier == Tier.FREE:
-        return f" Upgrade: {upgrade_url}"
-    return ""
+        return f" Sign up for more, free: {link}"
+    return f" Upgrade: {link}"

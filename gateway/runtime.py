@@ -26,11 +26,13 @@ from gateway.providers.client import Providers
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.settle import Settlement
+from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
 _STAFF_EDITS_SECONDS = 0.5  # plans and catalogue: an edit acts within a second
 _PRICES_SECONDS = 5.0
+_SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
 class Gateway:
@@ -38,7 +40,6 @@ class Gateway:
 
     def __init__(self) -> None:
         self.process_id = uuid7()
-        self.upgrade_url = f"{settings.PUBLIC_URL}/pricing"
         self.reads = ReadPool()
         self.plans = PlanBook(self.reads)
         self.prices = PriceBook(self.reads)
@@ -58,14 +59,15 @@ class Gateway:
         self.authenticator = Authenticator(self.reads, self.plans, self.token_uses)
         self.admission = Admission(
             catalogue=self.catalogue,
+            plans=self.plans,
             quota=self.quota,
             ledger=self.ledger,
             debts=self.debts,
             heartbeat=self.heartbeat,
             process_id=self.process_id,
             longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
-            upgrade_url=self.upgrade_url,
         )
+        self.upgrades = Upgrades(self.quota, self.reads)
         self.settlement = Settlement(self.ledger, self.quota, self.debts, self.prices)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,6 +90,7 @@ class Gateway:
             asyncio.create_task(_repeat(self.plans.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.catalogue.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.prices.refresh, _PRICES_SECONDS)),
+            asyncio.create_task(_repeat(self.upgrades.write, _SHOWINGS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
@@ -103,20 +106,26 @@ class Gateway:
         await self.ledger.stop()
         await self.debts.stop()
         await self.heartbeat.stop()
+        await _attempt(self.upgrades.write)
         await self.providers.close()
         await self.quota.close()
         await self.reads.close()
 
 
-async def _repeat(refresh: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
-        try:
-            await refresh()
-        except PostgresUnavailable:
-            continue  # what was read last stays; nothing is admitted without Postgres either
-        except Exception:
-            logger.exception("a refresh failed; what was read last stays")
+        await _attempt(work)
+
+
+async def _attempt(work: Callable[[], Awaitable[None]]) -> None:
+    """Reads or writes what there is; if that fails, what was read last stays."""
+    try:
+        await work()
+    except PostgresUnavailable:
+        return  # nothing is admitted without it either
+    except Exception:
+        logger.exception("%s failed", getattr(work, "__qualname__", work))
 
 
 _current: Gateway | None = None

@@ -12,6 +12,7 @@ from accounts.identifiers import encode, uuid7
 from accounts.identity import TokenHolder
 from billing.metering.usage import Usage
 from billing.plans import Limits
+from billing.prompts import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Presented:
     may_become_visitor: bool = False  # where an endpoint serves people with no credential at all
     ip: str | None = None
     user_agent: str = ""
+    channel: Channel = Channel.API  # where its answer is read
     # Whether it is the caller who has gone, asked when the request's task is cancelled.
     is_gone: Callable[[], bool] = lambda: True
     # Every response carries it, and the ledger's row if the request comes to one.

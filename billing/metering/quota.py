@@ -170,6 +170,11 @@ class Quota:
         _, counters, _ = await self._warm(account_id, "peek", ())
         return Usage(limits, counters)
 
+    async def claim(self, account_id: uuid.UUID, name: str, seconds: int) -> bool:
+        """Whether nobody has claimed this for the account yet; it is taken now, for so long."""
+        key = f"{_tag(account_id)}:claim:{account_id}:{name}"
+        return bool(await self._ask(partial(self._redis.set, key, 1, nx=True, ex=seconds)))
+
     async def held(self) -> list[HeldBooking]:
         """Every booking in the store.  Walks all accounts."""
         held: list[HeldBooking] = []
@@ -229,7 +234,7 @@ class Quota:
     async def _run(
         self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
     ) -> tuple[str, Counters, int]:
-        tag = f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}"
+        tag = _tag(account_id)
         keys = [f"{tag}:account:{account_id}", f"{tag}:epoch"]
         script = partial(self._script, keys=keys, args=[operation, self.clock_ms, *arguments])
         answer = await self._ask(script)
@@ -261,6 +266,11 @@ class Quota:
                 self._knocking = None
                 return
             await asyncio.sleep(_KNOCK_SECONDS)
+
+
+def _tag(account_id: uuid.UUID) -> str:
+    """What an account's keys begin with: those of a partition are in the same slot of a cluster."""
+    return f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}"
 
 
 def _held(account_id: uuid.UUID, name: bytes, booking: bytes) -> HeldBooking:

@@ -5,11 +5,18 @@ Headers, API, dashboard and admin render these values and compute none of their 
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
 from billing.plans import Limits
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
+_PERIODS: Final = {
+    "requests_per_hour": "this hour",
+    "requests_per_day": "today",
+    "tokens_per_day": "today",
+    "concurrent_requests": "at once",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,16 @@ class LimitState:
     def unit(self) -> str:
         """`requests` or `tokens`."""
         return "tokens" if self.name == "tokens_per_day" else "requests"
+
+    @property
+    def period(self) -> str:
+        """`this hour`, `today` or `at once`."""
+        return _PERIODS[self.name]
+
+    @property
+    def title(self) -> str:
+        """`requests today`: the limit inside a sentence."""
+        return f"{self.unit} {self.period}"
 
 
 @dataclass(frozen=True, slots=True)

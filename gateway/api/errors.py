@@ -11,7 +11,8 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from billing.metering.usage import LimitState, Usage
-from billing.models import Tier
+from billing.prompts import upgrade_url
+from billing.tiers import Tier
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -25,6 +26,7 @@ from gateway.errors import (
     StoreUnavailable,
     UnknownModel,
 )
+from gateway.refusals import trigger_of
 from gateway.steps.respond import limit_headers
 
 _RETRY_LATER_SECONDS: Final = 60
@@ -172,5 +174,5 @@ def _limit_metadata(limit: LimitState, usage: Usage) -> dict[str, Any]:
         "resets_at": limit.resets_at and f"{limit.resets_at:%Y-%m-%dT%H:%M:%SZ}",
         "resets_in_seconds": limit.resets_in_seconds,
         "plan": usage.limits.tier,
-        "upgrade_url": f"{settings.PUBLIC_URL}/pricing",
+        "upgrade_url": upgrade_url(trigger_of(limit)),
     }

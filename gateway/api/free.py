@@ -7,14 +7,12 @@ from django.http.response import HttpResponseBase
 
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
+from billing.prompts import near_limits
 from gateway import pipeline, runtime
 from gateway.api.chat import chat_response
 from gateway.api.parsing import FreeBody, parse_free
 from gateway.api.view import GatewayView
 from gateway.types import Caller, Reply
-
-_FEW_REQUESTS = 5
-_NEARLY_ALL = 0.8
 
 
 class FreeCompletion(GatewayView):
@@ -46,14 +44,11 @@ def _free_fields(reply: Reply, body: FreeBody) -> dict[str, Any]:
 def free_tier(usage: Usage, caller: Caller) -> dict[str, Any]:
     """What is left, when it starts anew, and whether it is time to think of upgrading."""
     requests = usage.binding_requests
-    near = usage.binding.share >= _NEARLY_ALL or (
-        requests.remaining is not None and requests.remaining <= _FEW_REQUESTS
-    )
     block: dict[str, Any] = {
         "remaining_requests": requests.remaining,
         "remaining_tokens": usage.tokens_per_day.remaining,
         "reset_time": requests.resets_at and f"{requests.resets_at:%Y-%m-%dT%H:%M:%SZ}",
-        "upgrade_prompt": near,
+        "upgrade_prompt": bool(near_limits(usage)),
     }
     if caller.visitor:
         block["visitor"] = caller.visitor

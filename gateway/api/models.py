@@ -5,9 +5,9 @@ from typing import Any
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 
+from billing.gates import may_use
 from gateway import runtime
 from gateway.api.view import GatewayView, json_response
-from gateway.catalogue.snapshot import may_use
 from gateway.errors import UnknownModel
 from gateway.types import ModelEntry
 

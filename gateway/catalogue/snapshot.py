@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from accounts.postgres import ReadPool
-from billing.models import Tier
+from billing.gates import may_use
 from gateway.types import ModelEntry, Target
 
 _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
-_RANK: Final = {tier.value: rank for rank, tier in enumerate(Tier)}
 
 _QUERY: Final = """
 SELECT model.name, model.title, model.description, model.tier, model.context_window,
@@ -38,11 +37,6 @@ class ModelRow:
 
     entry: ModelEntry
     targets: tuple[Target, ...]
-
-
-def may_use(tier: str, model_tier: str) -> bool:
-    """Whether a caller on `tier` may use a model of `model_tier`; a visitor gets what free gets."""
-    return max(_RANK[tier], _RANK[Tier.FREE.value]) >= _RANK[model_tier]
 
 
 class Catalogue:

@@ -15,7 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts.models import ApiToken, User
+from billing import gates, prompts
 from billing.metering.usage import Usage
+from gateway import runtime
 from gateway.pages import chart, code_samples, conversation, history, limits
 from gateway.pages.landing import usage_for
 from gateway.pages.visit import presented_by, render_page
@@ -44,7 +46,7 @@ async def live(request: HttpRequest) -> HttpResponse:
 async def dismiss(request: HttpRequest) -> HttpResponse:
     """Hides a banner until its window resets, or the conversation that was carried over."""
     if key := request.POST.get("warning"):
-        await request.session.aset(_DISMISSED, key[:80])
+        await _dismiss_banner(request, key)
     if "conversation" in request.POST:
         await conversation.forget(request.session)
     return redirect("dashboard")
@@ -58,16 +60,40 @@ async def _figures(request: HttpRequest) -> dict[str, Any]:
     context["curl"] = code_samples.chat_call(request, conversation.MODEL, "Hello")
     if usage is None:
         return context | {"usage": None}
-    return context | await _of_usage(request, usage, context["average"])
+    return context | await _of_usage(request, user, usage, context["average"])
 
 
-async def _of_usage(request: HttpRequest, usage: Usage, average: int | None) -> dict[str, Any]:
+async def _of_usage(
+    request: HttpRequest, user: User, usage: Usage, average: int | None
+) -> dict[str, Any]:
     lead, others = limits.gauges(usage)
     warning = limits.warning(usage, average)
+    may_upgrade = gates.may_upgrade(usage.limits.tier)
     if warning and not warning.used_up:
         dismissed = await request.session.aget(_DISMISSED)
         warning = None if dismissed == warning.key else warning
-    return {"usage": usage, "lead": lead, "others": others, "warning": warning}
+    if warning and may_upgrade:
+        runtime.current().upgrades.saw_banner(user.pk, warning.gauge.state)
+    return {
+        "usage": usage,
+        "lead": lead,
+        "others": others,
+        "warning": warning,
+        "may_upgrade": may_upgrade,
+    }
+
+
+async def _dismiss_banner(request: HttpRequest, key: str) -> None:
+    """Hides it and notes that, if it is the one that there is now."""
+    usage = await usage_for(await presented_by(request))
+    warning = limits.warning(usage, None) if usage else None
+    if usage is None or warning is None or warning.used_up or warning.key != key:
+        return
+    await request.session.aset(_DISMISSED, key)
+    if gates.may_upgrade(usage.limits.tier):
+        user = await request.auser()
+        assert isinstance(user, User)
+        await sync_to_async(prompts.dismissed)(user.pk, warning.gauge.state)
 
 
 def _from_the_ledger(user: User) -> dict[str, Any]:

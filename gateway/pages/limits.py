@@ -4,22 +4,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+from billing import prompts
 from billing.metering.usage import Counters, LimitState, Usage
 from billing.plans import Limits
 
 NEAR_PERCENT: Final = 80  # from here on a limit is shown as tight
-
-_TITLES: Final = {
-    "tokens_per_day": "Tokens today",
-    "requests_per_day": "Requests today",
-    "requests_per_hour": "Requests this hour",
-    "concurrent_requests": "At once",
-}
-_PERIODS: Final = {
-    "tokens_per_day": "today",
-    "requests_per_day": "today",
-    "requests_per_hour": "this hour",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +20,8 @@ class Gauge:
     @property
     def title(self) -> str:
         """`Tokens today`."""
-        return _TITLES[self.state.name]
+        running = self.state.name == "concurrent_requests"
+        return (self.state.period if running else self.state.title).capitalize()
 
     @property
     def percent(self) -> int:
@@ -63,7 +53,7 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class LimitWarning:
-    """The dashboard's banner: a limit that is tight or used up."""
+    """The dashboard's banner: a limit that is near its end or used up."""
 
     gauge: Gauge
     requests_more: int | None  # at the account's average, where tokens are what is tight
@@ -76,14 +66,19 @@ class LimitWarning:
     @property
     def key(self) -> str:
         """Names the limit and its window: what a reader dismisses."""
-        resets = self.gauge.state.resets_at
-        return f"{self.gauge.state.name}:{resets.isoformat() if resets else ''}"
+        return prompts.window_of(self.gauge.state)
+
+    @property
+    def trigger(self) -> str:
+        """What the banner's link tells the pricing page."""
+        reached = prompts.Trigger.LIMIT_REACHED
+        return (reached if self.used_up else prompts.Trigger.NEAR_LIMIT).value
 
     @property
     def title(self) -> str:
         """What is used, in a sentence."""
-        state, period = self.gauge.state, _PERIODS[self.gauge.state.name]
-        of_period = "today’s" if period == "today" else "this hour’s"
+        state = self.gauge.state
+        of_period = f"{state.period}’s"
         if self.used_up:
             return f"You have used all {state.max:,} of {of_period} {state.unit}."
         return f"You have used {self.gauge.percent} % of {of_period} {state.unit}."
@@ -106,10 +101,11 @@ def gauges(usage: Usage) -> tuple[Gauge, tuple[Gauge, ...]]:
 
 
 def warning(usage: Usage, average_tokens: int | None) -> LimitWarning | None:
-    """The binding limit's banner, if it is tight.  `average_tokens`: of a charged request."""
-    gauge = Gauge(usage.binding)
-    if not gauge.tone:
+    """The banner of the fullest limit that is near.  `average_tokens`: of a charged request."""
+    near = prompts.near_limits(usage)
+    if not near:
         return None
+    gauge = Gauge(near[0])
     more = None
     if gauge.state.unit == "tokens" and average_tokens and gauge.state.remaining:
         more = gauge.state.remaining // average_tokens
@@ -124,7 +120,7 @@ def tries(usage: Usage) -> Tries | None:
         state = tokens
     if state.max is None or state.remaining is None:
         return None
-    return Tries(state.remaining, state.max, _PERIODS[state.name], state)
+    return Tries(state.remaining, state.max, state.period, state)
 
 
 def nothing_used(limits: Limits) -> Usage:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from billing.gates import may_upgrade
 from billing.metering.usage import LimitState, Usage
-from billing.models import Tier
+from billing.prompts import Trigger
+from billing.tiers import Tier
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -74,12 +76,12 @@ def limit_notice(usage: Usage, limit: LimitState, free_plan: str) -> Notice:
             action="Create a free account",
             action_url=reverse("account_signup"),
         )
-    if usage.limits.tier == Tier.FREE:
+    if may_upgrade(usage.limits.tier):
         return Notice(
             title,
             "Everything else keeps working.",
             resets_at=limit.resets_at,
             action="See plans",
-            action_url=reverse("landing") + "#plans",
+            action_url=f"{reverse('pricing')}?from={Trigger.LIMIT_REACHED.value}",
         )
     return notice

@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from accounts import visitors
+from billing.prompts import Channel
 from gateway.types import Caller, Presented
 
 
@@ -22,6 +23,7 @@ async def presented_by(request: HttpRequest) -> Presented:
         may_become_visitor=not logged_in,
         ip=request.META.get("REMOTE_ADDR") or None,
         user_agent=request.headers.get("user-agent", ""),
+        channel=Channel.PAGE,
     )
 
 

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, replace
 
 from accounts.postgres import PostgresUnavailable
+from billing import gates
 from billing.metering.debts import QuotaDebts
 from billing.metering.ledger import Ending, Intent, LedgerUnavailable, LedgerWriter
 from billing.metering.processes import Heartbeat
@@ -20,8 +21,10 @@ from billing.metering.quota import (
     QuotaRequest,
     QuotaUnavailable,
 )
+from billing.plans import Limits, PlanBook
+from billing.prompts import Trigger, upgrade_url
 from gateway import tokenizer
-from gateway.catalogue.snapshot import Catalogue, ModelRow, may_use
+from gateway.catalogue.snapshot import Catalogue, ModelRow
 from gateway.errors import (
     InvalidRequest,
     LimitReached,
@@ -29,7 +32,7 @@ from gateway.errors import (
     StoreUnavailable,
     UnknownModel,
 )
-from gateway.refusals import explain
+from gateway.refusals import explain, plan_with_it, trigger_of
 from gateway.types import Caller, ChatRequest, ModelEntry, Reservation
 
 logger = logging.getLogger(__name__)
@@ -42,21 +45,21 @@ class Admission:
     """Admits requests: the stores it books in, and the facts it decides on."""
 
     catalogue: Catalogue
+    plans: PlanBook
     quota: Quota
     ledger: LedgerWriter
     debts: QuotaDebts
     heartbeat: Heartbeat
     process_id: uuid.UUID
     longest: dt.timedelta
-    upgrade_url: str
 
     async def admit(
         self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
     ) -> Reservation:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
         model = self._model_for(caller, request.model).entry
-        counted = await _count(request, caller)
-        asked = _output_tokens(caller, model, request, counted)
+        counted = await self._count(request, caller.limits)
+        asked = self._output_tokens(caller.limits, model, request, counted)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
         quota_request = QuotaRequest(
             request_id=request_id,
@@ -84,8 +87,8 @@ class Admission:
                 deadline_at=deadline_at,
             )
             await self._write_down(reservation, quota_request, booking)
-        except QuotaRefused:
-            raise
+        except QuotaRefused as error:
+            raise refusal(error) from None
         except BaseException:
             # Cancelled, or a store went away: whether it was booked is not known. Unbooking what
             # was not booked changes nothing.
@@ -96,7 +99,7 @@ class Admission:
     def _model_for(self, caller: Caller, name: str) -> ModelRow:
         row = self.catalogue.find(name)
         tier = caller.limits.tier
-        if row is not None and row.targets and may_use(tier, row.entry.tier):
+        if row is not None and row.targets and gates.may_use(tier, row.entry.tier):
             return row
         available = [entry.name for entry in self.catalogue.available_to(tier)]
         if row is None:
@@ -106,15 +109,16 @@ class Admission:
                 f"There is no model {name!r}.{meant} GET /v1/models lists yours.",
                 metadata={"did_you_mean": nearest, "available_models": available},
             )
-        if not may_use(tier, row.entry.tier):
+        if not gates.may_use(tier, row.entry.tier):
+            link = upgrade_url(Trigger.QUALITY)
             raise ModelNotInPlan(
                 f"The model {name} needs the {row.entry.tier} plan; you are on "
-                f"{caller.limits.title.lower()}. Upgrade: {self.upgrade_url}",
+                f"{caller.limits.title.lower()}. Upgrade: {link}",
                 metadata={
                     "required_plan": row.entry.tier,
                     "plan": tier,
                     "available_models": available,
-                    "upgrade_url": self.upgrade_url,
+                    "upgrade_url": link,
                 },
             )
         raise UnknownModel(
@@ -122,6 +126,56 @@ class Admission:
             "GET /v1/models lists those that are.",
             metadata={"available_models": available},
         )
+
+    async def _count(self, request: ChatRequest, limits: Limits) -> int:
+        characters = sum(map(len, request.prompt_texts()))
+        if not gates.takes_prompt(limits, characters):
+            sentence, offered = plan_with_it(
+                gates.lowest_above(
+                    limits.tier,
+                    self.plans.all,
+                    lambda plan: gates.takes_prompt(plan, characters),
+                ),
+                Trigger.PRO_FEATURE,
+            )
+            most = limits.prompt_characters
+            raise InvalidRequest(
+                f"The prompt has {characters:,} characters; the {limits.title.lower()} plan takes "
+                f"{most:,}.{sentence}",
+                code="prompt_too_long",
+                param="messages",
+                metadata={"characters": characters, "max": most} | offered,
+            )
+        if characters > _TOKENIZE_ELSEWHERE:
+            return await asyncio.to_thread(tokenizer.count_prompt, request)
+        return tokenizer.count_prompt(request)
+
+    def _output_tokens(
+        self, limits: Limits, model: ModelEntry, request: ChatRequest, counted: int
+    ) -> int | None:
+        """The most that each choice may answer; None where neither request nor plan limits it."""
+        window = gates.context_window(limits, model.context_window)
+        if counted >= window:
+            sentence, offered = plan_with_it(
+                gates.lowest_above(
+                    limits.tier,
+                    self.plans.all,
+                    lambda plan: counted < gates.context_window(plan, model.context_window),
+                ),
+                Trigger.PRO_FEATURE,
+            )
+            raise InvalidRequest(
+                f"The prompt has about {counted:,} tokens; the context window of {model.name} on "
+                f"the {limits.title.lower()} plan is {window:,}.{sentence}",
+                code="context_length_exceeded",
+                param="messages",
+                metadata={"prompt_tokens": counted, "context_window": window} | offered,
+            )
+        asked = request.max_tokens or limits.default_max_tokens
+        if asked is None and limits.tokens_per_day is None:
+            return None
+        most = min(model.max_output_tokens, window - counted)
+        return max(1, min(asked or most, most))
 
     async def _book(self, quota_request: QuotaRequest) -> QuotaBooking:
         try:
@@ -174,51 +228,16 @@ class Admission:
             )
 
 
-def refusal(error: QuotaRefused, upgrade_url: str) -> LimitReached:
+def refusal(error: QuotaRefused) -> LimitReached:
     """The refusal as the caller is to read it."""
-    at_once = error.limit.name == "concurrent_requests"
+    at_once = error.limit.resets_at is None
+    link = upgrade_url(trigger_of(error.limit))
     return LimitReached(
-        explain(error.usage, error.limit, error.tokens_needed, upgrade_url),
+        explain(error.usage, error.limit, error.tokens_needed, link),
         code="rate_limit_exceeded" if at_once else "insufficient_quota",
         usage=error.usage,
         limit=error.limit,
     )
-
-
-async def _count(request: ChatRequest, caller: Caller) -> int:
-    characters = sum(map(len, request.prompt_texts()))
-    most = caller.limits.prompt_characters
-    if most is not None and characters > most:
-        raise InvalidRequest(
-            f"The prompt has {characters:,} characters; the {caller.limits.title.lower()} plan "
-            f"takes {most:,}.",
-            code="prompt_too_long",
-            param="messages",
-            metadata={"characters": characters, "max": most},
-        )
-    if characters > _TOKENIZE_ELSEWHERE:
-        return await asyncio.to_thread(tokenizer.count_prompt, request)
-    return tokenizer.count_prompt(request)
-
-
-def _output_tokens(
-    caller: Caller, model: ModelEntry, request: ChatRequest, counted: int
-) -> int | None:
-    """The most that each choice may answer; None where neither request nor plan limits it."""
-    window = min(model.context_window, caller.limits.context_window or model.context_window)
-    if counted >= window:
-        raise InvalidRequest(
-            f"The prompt has about {counted:,} tokens; the context window of {model.name} on the "
-            f"{caller.limits.title.lower()} plan is {window:,}.",
-            code="context_length_exceeded",
-            param="messages",
-            metadata={"prompt_tokens": counted, "context_window": window},
-        )
-    asked = request.max_tokens or caller.limits.default_max_tokens
-    if asked is None and caller.limits.tokens_per_day is None:
-        return None
-    most = min(model.max_output_tokens, window - counted)
-    return max(1, min(asked or most, most))
 
 
 def _lowered(request: ChatRequest, asked: int | None, granted: int | None) -> int | None:

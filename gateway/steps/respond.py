@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from billing.metering.usage import LimitState, Usage
+from billing.prompts import Prompt
 from gateway.errors import GatewayError
 from gateway.refusals import wire_duration
 from gateway.types import Reservation, TokenUsage
@@ -22,10 +23,17 @@ _POLICIES: Final = {  # the name and the seconds of each window, in the IETF dra
 
 
 def completion(
-    reservation: Reservation, body: dict[str, Any], model: str, tokens: TokenUsage
+    reservation: Reservation,
+    body: dict[str, Any],
+    model: str,
+    tokens: TokenUsage,
+    prompt: Prompt | None = None,
 ) -> dict[str, Any]:
-    """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered."""
-    return {
+    """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered.
+
+    Beside it, in `scalix`, what only we say: an upgrade prompt, where one is due.
+    """
+    whole = {
         "id": completion_id(reservation),
         "object": "chat.completion",
         "created": int(reservation.admitted_at.timestamp()),
@@ -33,6 +41,7 @@ def completion(
         "choices": body["choices"],
         "usage": usage_block(tokens) if tokens.estimated else body["usage"],
     }
+    return whole if prompt is None else whole | {"scalix": {"upgrade_prompt": _offer(prompt)}}
 
 
 def chunk_shaper(
@@ -85,6 +94,14 @@ async def events(
             yield error_event(GatewayError("Something went wrong here."))
             return
         yield _DONE
+
+
+def _offer(prompt: Prompt) -> dict[str, str]:
+    return {
+        "trigger": prompt.trigger.value,
+        "message": prompt.message,
+        "upgrade_url": prompt.upgrade_url,
+    }
 
 
 def completion_id(reservation: Reservation) -> str:

@@ -47,14 +47,14 @@ async def test_the_eleventh_request_of_an_hour_is_refused_and_names_its_limit(
     metadata = error["metadata"]
     assert (metadata["limit"], metadata["scope"]) == ("requests_per_hour", "account")
     assert (metadata["used"], metadata["max"], metadata["plan"]) == (10, 10, "free")
-    assert metadata["upgrade_url"] == "http://testserver/pricing"
+    assert metadata["upgrade_url"] == "http://testserver/pricing/?from=limit_reached"
     assert metadata["docs_url"].startswith("http://testserver/docs/")
     resets_at = dt.datetime.fromisoformat(metadata["resets_at"])
     assert (resets_at.minute, resets_at.second) == (0, 0)
     # The message stands alone: some SDKs print nothing else.
     assert error["message"].startswith("Hourly free limit reached: 10 of 10 requests. Resets ")
     assert f"{resets_at:%H:%M} UTC (in " in error["message"]
-    assert error["message"].endswith("Upgrade: http://testserver/pricing")
+    assert error["message"].endswith(f"Upgrade: {metadata['upgrade_url']}")
     assert len(await ledger_rows()) == upstream.received() == 10
     assert (await counters(bob)).day_tokens == before.day_tokens
     assert (await counters(bob)).hour_requests == 10

@@ -48,8 +48,8 @@ async def test_a_model_above_the_plan_names_the_plan_and_what_there_is_instead(
     assert (error["type"], error["param"]) == ("permission_error", "model")
     assert (error["metadata"]["required_plan"], error["metadata"]["plan"]) == ("pro", "free")
     assert error["metadata"]["available_models"] == ["scalix-auto", "scalix-free"]
-    assert error["metadata"]["upgrade_url"] == "http://testserver/pricing"
-    assert "http://testserver/pricing" in error["message"]
+    assert error["metadata"]["upgrade_url"] == "http://testserver/pricing/?from=quality"
+    assert error["message"].endswith(f"Upgrade: {error['metadata']['upgrade_url']}")
     await untouched(bob)
     paid = await client.post(COMPLETIONS, json=asking(model="expensive"), headers=alice.headers)
     assert paid.status_code == 200

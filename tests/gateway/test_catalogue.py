@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.postgres import ReadPool
-from gateway.catalogue.snapshot import Catalogue, ModelRow, may_use
+from gateway.catalogue.snapshot import Catalogue, ModelRow
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
 
 Read = Callable[..., Awaitable[Catalogue]]
@@ -137,23 +137,6 @@ async def test_what_is_read_again_replaces_what_was(read: Read, reads: ReadPool)
     await catalogue.refresh()
 
     assert catalogue.find("m") is None
-
-
-@pytest.mark.parametrize(
-    ("tier", "model_tier", "allowed"),
-    [
-        ("visitor", "free", True),
-        ("visitor", "pro", False),
-        ("free", "free", True),
-        ("free", "pro", False),
-        ("pro", "free", True),
-        ("pro", "pro", True),
-    ],
-)
-def test_a_tier_may_use_its_models_and_those_below(
-    tier: str, model_tier: str, allowed: bool
-) -> None:
-    assert may_use(tier, model_tier) is allowed
 
 
 async def test_the_nearest_names_are_those_that_the_caller_may_use(read: Read) -> None:

@@ -24,7 +24,7 @@ from tests.gateway.cast import usage
 
 def limit_reached(name: str, state: Usage | None = None) -> GatewayError:
     state = state or usage(hour_requests=10, day_requests=50, day_tokens=10_000, in_flight=2)
-    return refusal(QuotaRefused(state, state.state(name), 100), "http://x/pricing")
+    return refusal(QuotaRefused(state, state.state(name), 100))
 
 
 CASES: list[tuple[GatewayError, int, str, str]] = [
@@ -138,7 +138,7 @@ def test_a_refusal_s_metadata_has_every_figure() -> None:
         "used": 50,
         "max": 50,
         "plan": "free",
-        "upgrade_url": "http://testserver/pricing",
+        "upgrade_url": "http://testserver/pricing/?from=limit_reached",
         "docs_url": "http://testserver/docs/errors#insufficient_quota",
         "request_id": "req_1",
     }

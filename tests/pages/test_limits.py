@@ -47,8 +47,8 @@ def test_running_as_many_requests_as_allowed_is_no_alarm() -> None:
     assert gauge.low == gauge.high == 2
 
 
-def test_below_80_per_cent_nobody_is_warned() -> None:
-    assert warning(used(hour=7, day=39, tokens=7_999), 200) is None
+def test_below_80_per_cent_and_with_requests_left_nobody_is_warned() -> None:
+    assert warning(used(hour=4, day=39, tokens=7_999), 200) is None
 
 
 def test_the_warning_says_how_many_requests_are_left_at_the_average() -> None:
