@@ -1,4 +1,4 @@
-"""The admin's first page: the last 24 hours, what runs, and whether the providers answer.
+"""The admin's first page: the last 24 hours, payments, what runs, and whether providers answer.
 
 Sums ledger rows of a day; once there are roll-ups, they are what this should read.
 """
@@ -7,6 +7,7 @@ import datetime as dt
 from collections import Counter
 from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Count, F, Sum
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -20,10 +21,14 @@ from accounts.models import User
 from billing.admin import state_of
 from billing.ledger_admin import STATUS_COLOURS, dollars
 from billing.models import GatewayProcess, LedgerEntry
+from billing.payments import figures
+from billing.payments.catalogue import PRICES
+from billing.templatetags.money import money, plan_price
 from gateway.admin import why_not, with_latest_probe
 from gateway.models import Deployment
 
 _DAY: Final = dt.timedelta(hours=24)
+_FUNNEL_DAYS: Final = 30
 _MOST_CODES: Final = 8
 _MOST_PROCESSES: Final = 20
 
@@ -33,6 +38,7 @@ def fill_index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     since = timezone.now() - _DAY
     return context | {
         "overview": _numbers(since) if request.user.has_perm("billing.view_ledgerentry") else None,
+        "payments": _payments() if request.user.has_perm("billing.view_customer") else None,
         "processes": _processes() if request.user.has_perm("billing.view_gatewayprocess") else None,
         "deployments": _deployments() if request.user.has_perm("gateway.view_deployment") else None,
     }
@@ -76,6 +82,92 @@ def _numbers(since: dt.datetime) -> dict[str, Any]:
 
 def _rows_of(status: str) -> str:
     return reverse("admin:billing_ledgerentry_changelist", query={"status__exact": status})
+
+
+def _payments() -> dict[str, Any]:
+    sales = figures.sales()
+    return {
+        "monthly": money(sales.monthly_cents),
+        "paying": sum(sales.paying.values()),
+        "past_due": sales.past_due,
+        "disputed": sales.disputed,
+        "prices": {
+            "headers": ["Price", "Users on it"],
+            "rows": [
+                [plan_price(key), _link(_customers_of(key), sales.paying[key])] for key in PRICES
+            ],
+        },
+        "running": {
+            "headers": ["Part", "State", "Since"],
+            "rows": _running() if settings.PAYMENTS else [["payments", _label("off", "info"), "–"]],
+        },
+        "funnel": {
+            "headers": ["Step", "Accounts", "Of the step before"],
+            "rows": _funnel(),
+        },
+        "funnel_title": f"Accounts that came so far, the last {_FUNNEL_DAYS} days",
+    }
+
+
+def _customers_of(price_key: str) -> str:
+    return reverse("admin:billing_customer_changelist", query={"price_key": price_key})
+
+
+def _running() -> list[list[str]]:
+    """Each part with its state, which is a warning where somebody should look."""
+    now = timezone.now()
+    found = figures.running(now)
+    late = found.oldest_at is not None and now - found.oldest_at > figures.INBOX_LATE
+    stopped = found.reconciled_at is None or now - found.reconciled_at > figures.RECONCILER_LATE
+    ran = "has not run" if found.reconciled_at is None else "late" if stopped else "runs"
+    events = reverse("admin:billing_webhookevent_changelist", query={"foreign_version__exact": 1})
+    mails = reverse("admin:billing_outgoingmail_changelist", query={"state": "given_up"})
+    return [
+        [
+            "mode",
+            _label(settings.STRIPE_MODE, "success" if settings.STRIPE_MODE == "live" else "info"),
+            "–",
+        ],
+        [
+            "events in the inbox",
+            _label(f"{found.waiting:,} waiting", "danger" if late else "success"),
+            _ago(found.oldest_at),
+        ],
+        [
+            "reconciler",
+            _label(found.reconciler_error or ran, "danger" if stopped else "success"),
+            _ago(found.reconciled_at),
+        ],
+        [
+            _link(events, "events of another API version"),
+            _label(f"{found.foreign_events:,}", "danger" if found.foreign_events else "success"),
+            "the last 24 hours",
+        ],
+        [
+            _link(mails, "mails"),
+            _label(
+                f"{found.unsent_mails:,} not sent, {found.given_up_mails:,} given up",
+                "warning" if found.given_up_mails else "success",
+            ),
+            "–",
+        ],
+    ]
+
+
+def _ago(moment: dt.datetime | None) -> str:
+    return f"{timesince(moment)} ago" if moment else "–"
+
+
+def _funnel() -> list[list[str]]:
+    rows: list[list[str]] = []
+    before = 0
+    for step, accounts in figures.funnel_since(
+        timezone.now() - dt.timedelta(days=_FUNNEL_DAYS)
+    ).items():
+        share = f"{accounts / before:.1%}" if before else "–"
+        rows.append([step, f"{accounts:,}", share])
+        before = accounts
+    return rows
 
 
 def _processes() -> dict[str, Any]:

@@ -4,16 +4,28 @@ import datetime as dt
 import html
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
-from billing.models import GatewayProcess
+from accounts.identifiers import uuid7
+from billing import funnel, mails
+from billing.models import GatewayProcess, Subscription
+from billing.payments import inbox
+from billing.payments.models import (
+    Customer,
+    FunnelEvent,
+    OutgoingMail,
+    ReconcilerRun,
+    WebhookEvent,
+)
 from gateway.catalogue.seed import seed
 from gateway.models import Deployment, ProbeResult
 from tests.admin.conftest import Enter
+from tests.billing.fake_stripe import event, text_of
 from tests.conftest import Person
 
 
@@ -113,3 +125,104 @@ def test_search_finds_nothing_that_its_user_may_not_view(
     helper: Callable[..., Client], bob: Person, search: Callable[[Client, str], str]
 ) -> None:
     assert "bob@example.com" not in search(helper("view_plan"), "bob@")
+
+
+class TestPayments:
+    """Who pays, whether it arrives, and how people come to it."""
+
+    def pays(self, person: Person, price_key: str, **fields: Any) -> None:
+        Subscription.objects.update_or_create(
+            user=person.user, source="stripe", defaults={"tier": "pro"}
+        )
+        Customer.objects.create(
+            **{
+                "user": person.user,
+                "mode": "sandbox",
+                "status": "active",
+                "price_key": price_key,
+                **fields,
+            }
+        )
+
+    def test_it_counts_who_pays_and_what_that_is_a_month(
+        self, overview: Callable[[], str], alice: Person, bob: Person, charlie: Person
+    ) -> None:
+        self.pays(alice, "scalix_pro_monthly")
+        self.pays(bob, "scalix_pro_monthly", status="past_due", disputed=True)
+        self.pays(charlie, "scalix_pro_annual")
+        page = overview()
+        assert "Revenue a month $83.97" in page  # 29.99 + 29.99 + 287.90 / 12
+        assert "Paying users 3" in page
+        assert "Past due 1" in page
+        assert "Disputes open 1" in page
+        assert "$29.99 a month 2" in page
+        assert "$287.90 a year 1" in page
+
+    def test_who_pays_no_more_or_in_another_mode_does_not_count(
+        self, overview: Callable[[], str], alice: Person, bob: Person, charlie: Person
+    ) -> None:
+        self.pays(alice, "scalix_pro_monthly", mode="live")
+        self.pays(bob, "scalix_pro_monthly", status="canceled")
+        self.pays(charlie, "scalix_pro_annual")
+        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+        Subscription.objects.filter(user=charlie.user).update(ends_at=yesterday)
+        page = overview()
+        assert "Revenue a month $0.00" in page
+        assert "Paying users 0" in page
+
+    def test_it_shows_that_all_is_well(self, overview: Callable[[], str]) -> None:
+        ReconcilerRun.objects.create(mode="sandbox", ran_at=dt.datetime.now(dt.UTC))
+        page = overview()
+        assert "events in the inbox 0 waiting –" in page
+        assert "reconciler runs 0 minutes ago" in page
+        assert "events of another API version 0" in page
+        assert "mails 0 not sent, 0 given up" in page
+
+    def test_it_shows_what_does_not_run(self, overview: Callable[[], str], bob: Person) -> None:
+        old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2, minutes=1)
+        ReconcilerRun.objects.create(mode="sandbox", ran_at=old, error="APIConnectionError")
+        found = event("invoice.paid", api_version="2020-08-27")
+        inbox.record(found, text_of(found))
+        WebhookEvent.objects.update(received_at=old)
+        mails.owe(bob.user, "upgraded", key="1")
+        mails.owe(bob.user, "upgraded", key="2")
+        OutgoingMail.objects.filter(key="2").update(attempts=10)
+        page = overview()
+        assert "events in the inbox 1 waiting 2 hours, 1 minute ago" in page
+        assert "reconciler APIConnectionError 2 hours, 1 minute ago" in page
+        assert "events of another API version 1" in page
+        assert "mails 2 not sent, 1 given up" in page
+
+    def test_without_payments_it_says_that_they_are_off(
+        self, overview: Callable[[], str], settings: Settings
+    ) -> None:
+        settings.PAYMENTS = False
+        assert "payments off" in overview()
+
+    def test_the_funnel_counts_accounts_and_what_part_went_on(
+        self, overview: Callable[[], str]
+    ) -> None:
+        kinds = FunnelEvent.Kind
+        for number, furthest in enumerate([kinds.SHOWN, kinds.CLICKED, kinds.PAID, kinds.CLICKED]):
+            account = uuid7()
+            for kind in (kinds.SHOWN, kinds.CLICKED, kinds.CHECKOUT, kinds.PAID):
+                funnel.note(account, kind, window=f"{number}")
+                funnel.note(account, kind, window=f"{number}, again")
+                if kind == furthest:
+                    break
+        month_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=31)
+        FunnelEvent.objects.create(
+            id=uuid7(int(month_ago.timestamp() * 1000)),
+            account_id=uuid7(),
+            kind="shown",
+            trigger="none",
+            channel="page",
+            window="",
+        )
+        assert "shown 4 – clicked 3 75.0% checkout 1 33.3% paid 1 100.0%" in overview()
+
+    def test_who_may_not_view_customers_sees_none_of_it(
+        self, helper: Callable[..., Client]
+    ) -> None:
+        page = text(helper("view_user").get("/admin/").content)
+        assert "Revenue a month" not in page

@@ -157,13 +157,15 @@ def test_a_limit_that_is_reached_says_which_and_until_when(bob: Person) -> None:
     owed(
         bob,
         "limit_reached",
-        limit="requests today",
+        limit="tokens today",
+        max=10_000,
         resets_at="2026-11-25T00:00:00+00:00",
         upgrade_url="http://testserver/pricing/?from=mail",
     )
     message = sent()
-    assert message.subject == "You have reached your limit: requests today"
-    assert "Until 25 November 2026, 00:00 UTC" in message.body
+    assert message.subject == "You have reached a limit: tokens today"
+    assert "room for 10,000 tokens today" in message.body
+    assert "room again from 25 November 2026, 00:00 UTC on" in message.body
     assert "http://testserver/pricing/?from=mail\n" in message.body
     assert "List-Unsubscribe" not in message.message()
 
@@ -182,6 +184,7 @@ EVERY_KIND: dict[str, dict[str, Any]] = {
     "referral_rewarded": {"cents": 600},
     "limit_reached": {
         "limit": "tokens today",
+        "max": 10_000,
         "resets_at": NOW.isoformat(),
         "upgrade_url": "http://testserver/pricing/",
     },
