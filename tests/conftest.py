@@ -27,6 +27,7 @@ from pytest_django import Settings
 
 from tests.gateway_server import GatewayServer
 from tests.servers import PrivateServers
+from tests.stripe_sandbox import StripeSandbox
 from tests.upstream.double import UpstreamDouble
 
 SERVERS = PrivateServers()
@@ -63,6 +64,8 @@ from billing.metering.ledger import LedgerWriter  # noqa: E402
 from billing.metering.quota import Quota  # noqa: E402
 from billing.metering.sums import LedgerSums  # noqa: E402
 from billing.models import Subscription, Tier  # noqa: E402
+from billing.payments.stripe_api import worker_api  # noqa: E402
+from billing.payments.sync import sync  # noqa: E402
 from gateway import runtime  # noqa: E402
 from gateway.runtime import Gateway  # noqa: E402
 
@@ -200,6 +203,24 @@ def gateway_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     """A product that runs on loopback, two web processes and all."""
     with GatewayServer(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+# Payments -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeSandbox]:
+    """A Stripe for a module's tests, each of which has customers of its own."""
+    with StripeSandbox(tmp_path_factory.mktemp("stripe")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: StripeSandbox, db: None, settings: Settings) -> StripeSandbox:
+    """The Stripe that the product is configured with, with everything for sale in it."""
+    settings.STRIPE_API_BASE = running_sandbox.base
+    sync(worker_api())
+    return running_sandbox
 
 
 # The cast -----------------------------------------------------------------------------------

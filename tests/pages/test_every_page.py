@@ -14,10 +14,11 @@ from gateway.pages import failures
 from tests.conftest import Person
 from tests.pages.reading import Elements, source, words
 
-FOR_ALL = ["/", "/docs/", "/docs/errors/", "/no-such-page/"]
+FOR_ALL = ["/", "/pricing/", "/docs/", "/docs/errors/", "/no-such-page/"]
 FOR_STRANGERS = ["/signup/", "/login/", "/password/reset/", "/password/reset/done/",
                  "/confirm-email/", "/confirm-email/expired/", "/inactive/"]  # fmt: skip
-FOR_USERS = ["/dashboard/", "/tokens/", "/account/password/", "/account/email/", "/logout/"]
+FOR_USERS = ["/dashboard/", "/tokens/", "/billing/", "/billing/return/", "/account/password/",
+             "/account/email/", "/logout/"]  # fmt: skip
 TEMPLATES = Path(settings.BASE_DIR, "templates")
 
 

@@ -86,8 +86,8 @@ async def test_a_user_sees_their_own_requests_left(
 async def test_the_address_that_refusals_name_leads_to_the_plans(somebody: AsyncClient) -> None:
     response = await somebody.get("/pricing", follow=True)
 
-    assert response.redirect_chain[-1] == ("/#plans", 302)
-    assert "Plans" in words(response)
+    assert response.redirect_chain[-1] == ("/pricing/", 301)
+    assert "The plans side by side" in words(response)
 
 
 async def test_on_pro_there_is_no_count_down(as_alice: AsyncClient) -> None:
