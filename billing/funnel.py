@@ -1,5 +1,6 @@
 """The steps towards paying, each noted once a window: what conversion is counted from."""
 
+import asyncio
 import datetime as dt
 import uuid
 from collections import OrderedDict
@@ -91,6 +92,6 @@ class Showings:
                     [at for _, at in waiting.values()],
                 ),
             )
-        except PostgresUnavailable:
+        except (PostgresUnavailable, asyncio.CancelledError):  # it may be repeated
             self._waiting = waiting | self._waiting
             raise

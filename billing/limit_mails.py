@@ -3,6 +3,7 @@
 The request path is what learns of it, so it's owed in SQL, many at a time, off that path.
 """
 
+import asyncio
 import datetime as dt
 import json
 import uuid
@@ -58,7 +59,7 @@ class LimitMails:
         rows = [_row(account_id, limit, today) for account_id, limit in waiting.items()]
         try:
             await pool.fetch(_OWE, (json.dumps(rows),))
-        except PostgresUnavailable:
+        except (PostgresUnavailable, asyncio.CancelledError):  # it may be repeated
             self._waiting = waiting | self._waiting
             raise
 
