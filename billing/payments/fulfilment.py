@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -28,11 +28,12 @@ from billing.payments.models import (
     WebhookEvent,
 )
 from billing.payments.states import CustomerState, SessionState, SubscriptionState
-from billing.payments.stripe_api import StripeApi, StripeError, StripeRefused
+from billing.payments.stripe_api import StripeApi, StripeError, StripeMissing, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
 
+_OVER: Final = ("canceled", "incomplete_expired")
 _BACK_OFF: Final = (2, 5, 10, 20, 30)  # seconds; the last one from then on
 
 
@@ -43,19 +44,28 @@ class Refreshed:
     entitlement: Entitlement
     changed: bool
     """Whether the tier that payments give is another than before."""
+    owes: bool = False
+    """Whether a second subscription was noted, to be given back by the next refresh."""
 
 
 def refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
     """Brings one customer in line with Stripe, and the events that hinted at it to their end.
 
-    None where Stripe was never told of the customer.  Raises StripeError, and nothing is written
-    but when to try again.
+    None where Stripe was never told of the customer.  Raises StripeError, or whatever an answer
+    of an unknown shape leads to, and nothing is written but when to try again.
     """
     try:
-        return _refresh(customer_pk, stripe)
-    except StripeError as error:
-        _postpone(customer_pk, str(error))
+        refreshed = _refresh(customer_pk, stripe)
+        if refreshed is None or not refreshed.owes:
+            return refreshed
+        then = _refresh(customer_pk, stripe)
+    except DatabaseError:
         raise
+    except Exception as error:
+        known = isinstance(error, StripeError)
+        _postpone(customer_pk, str(error) if known else type(error).__name__)
+        raise
+    return then and Refreshed(then.entitlement, refreshed.changed or then.changed)
 
 
 @transaction.atomic
@@ -70,8 +80,8 @@ def _refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
     sessions = {one.stripe_id: one for one in customer.checkouts.filter(state="open")}
     state = _fetched(customer.stripe_id, list(sessions), stripe)
     given = entitlement(state, now)
-    for subscription in given.surplus:
-        _give_back(customer, subscription, given, stripe)
+    returned = _give_back(customer, state, stripe)
+    owes = _note_surplus(customer, given)
     change = _write_tier(customer, given, now)
     for session in state.sessions:
         _end_checkout(sessions[session.id], session, now)
@@ -79,22 +89,23 @@ def _refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
         if state.has_paid:
             referrals.note_payment(customer, state, now)
         referrals.settle(customer, stripe, now)
-    letters.write(customer, given, change)
-    _remember(customer, state, given, now)
+    letters.write(customer, given, change, returned)
+    _remember(customer, state, given, now, again=owes)
     WebhookEvent.objects.filter(pk__in=hints).update(
         state=WebhookEvent.State.DONE,
         processed_at=now,
         attempts=F("attempts") + 1,
         outcome=f"{given.tier}: {given.reason}"[:300],
     )
-    return Refreshed(given, change is not None)
+    return Refreshed(given, change is not None, owes)
 
 
 def _fetched(stripe_id: str, session_ids: list[str], stripe: StripeApi) -> CustomerState:
     try:
         return stripe.fetch(stripe_id, session_ids)
-    except StripeRefused:
-        # Deleted at Stripe, or of another account: nothing is paid by it.
+    except StripeMissing:
+        # Deleted at Stripe, or of another account: nothing is paid by it.  Any other refusal, of
+        # a revoked key for one, says nothing about the customer.
         logger.exception("Stripe does not know %s", stripe_id)
         return CustomerState(id=stripe_id)
 
@@ -137,27 +148,53 @@ def _write_tier(customer: Customer, given: Entitlement, now: dt.datetime) -> Tie
     )
 
 
+def _note_surplus(customer: Customer, given: Entitlement) -> bool:
+    """Notes which subscriptions are second ones; whether any is new.
+
+    What is done about them comes in a transaction after this one's: killed at any point of it,
+    the next refresh still knows that they were ours to give back, and says so to the customer.
+    """
+    kept = given.subscription
+    if kept is None:
+        return False
+    noted = [
+        Repayment.objects.get_or_create(
+            subscription_id=one.id,
+            defaults={
+                "customer": customer,
+                "refunded_cents": one.paid_cents,
+                "reason": f"A second subscription beside {kept.id}.",
+            },
+        )
+        for one in given.surplus
+    ]
+    return any(created for _, created in noted)
+
+
 def _give_back(
-    customer: Customer, subscription: SubscriptionState, given: Entitlement, stripe: StripeApi
-) -> None:
-    """Refunds and cancels a second subscription.
+    customer: Customer, state: CustomerState, stripe: StripeApi
+) -> list[SubscriptionState]:
+    """Refunds and cancels the second subscriptions that were noted; those that are given back.
 
     In this order: killed between the two, the next refresh still finds it and goes on.
     """
+    noted = set(customer.repayments.values_list("subscription_id", flat=True))
+    return [one for one in state.subscriptions if one.id in noted and _given_back(one, stripe)]
+
+
+def _given_back(subscription: SubscriptionState, stripe: StripeApi) -> bool:
+    refunded = True
     if subscription.paid_cents > subscription.refunded_cents:
-        for invoice in subscription.invoices:
-            for intent in invoice.payment_intents:
+        intents = [intent for one in subscription.invoices for intent in one.payment_intents]
+        try:
+            for intent in intents:
                 stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
-    stripe.cancel_now(subscription.id, idempotency_key=f"scalix-second-{subscription.id}")
-    assert given.subscription is not None
-    Repayment.objects.get_or_create(
-        subscription_id=subscription.id,
-        defaults={
-            "customer": customer,
-            "refunded_cents": subscription.paid_cents,
-            "reason": f"A second subscription beside {given.subscription.id}.",
-        },
-    )
+        except StripeRefused:  # one that is disputed, for example
+            logger.exception("%s can't be refunded: somebody has to look", subscription.id)
+            refunded = False
+    if subscription.status not in _OVER:
+        stripe.cancel_now(subscription.id, idempotency_key=f"scalix-second-{subscription.id}")
+    return refunded
 
 
 def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -> None:
@@ -172,13 +209,13 @@ def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -
 
 
 def _remember(
-    customer: Customer, state: CustomerState, given: Entitlement, now: dt.datetime
+    customer: Customer, state: CustomerState, given: Entitlement, now: dt.datetime, *, again: bool
 ) -> None:
-    """What pages show of it, and that it was fetched."""
+    """What pages show of it, that it was fetched, and whether it has to be at once again."""
     paid = given.subscription
     unpaid = [invoice for invoice in paid.invoices if invoice.status == "open"] if paid else []
     customer.fetched_at = now
-    customer.refresh_wanted_at, customer.refresh_failures = None, 0
+    customer.refresh_wanted_at, customer.refresh_failures = now if again else None, 0
     customer.subscription_id = paid.id if paid else ""
     customer.status = paid.status if paid else ""
     customer.price_key = paid.price_key if paid else ""

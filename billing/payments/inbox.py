@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ from accounts.identifiers import uuid7
 from billing.models import Subscription
 from billing.payments.fulfilment import refresh
 from billing.payments.models import Customer, WebhookEvent
-from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway, StripeRefused
+from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -91,22 +91,29 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
 def drain(stripe: StripeApi) -> int:
     """Refreshes every customer that something hints at now; how many that were.
 
-    Stops at the first call that Stripe does not answer: the others would wait for it as long.  One
-    that Stripe refuses is logged and tried again later; it holds up nobody else.
+    Stops at the first call that Stripe does not answer: the others would wait for it as long.
+    Whatever else is wrong with one customer, the others go on.
     """
     done = 0
     try:
         _find_customers_of_disputes(stripe)
         _ignore_strangers()
         for customer_pk in _due():
-            try:
-                refresh(customer_pk, stripe)
-                done += 1
-            except StripeRefused:
-                logger.exception("customer %s could not be refreshed", customer_pk)
+            done += _refreshed(customer_pk, stripe)
     except StripeAway as error:
         logger.warning("Stripe is away (%s); %d refreshed before", error, done)
     return done
+
+
+def _refreshed(customer_pk: uuid.UUID, stripe: StripeApi) -> bool:
+    try:
+        refresh(customer_pk, stripe)
+    except (StripeAway, DatabaseError):
+        raise
+    except Exception:
+        logger.exception("customer %s can't be refreshed", customer_pk)
+        return False
+    return True
 
 
 def _find_customers_of_disputes(stripe: StripeApi) -> None:

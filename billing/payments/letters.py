@@ -1,18 +1,33 @@
 """Which mails a refreshed customer is owed.  Receipts are Stripe's."""
 
+from collections.abc import Sequence
+
 from billing import mails
 from billing.payments.entitlement import Entitlement
 from billing.payments.models import Customer, TierChange
+from billing.payments.states import SubscriptionState
 from billing.tiers import Tier
 
 
-def write(customer: Customer, given: Entitlement, change: TierChange | None) -> None:
-    """Owes the mails about what changed; `customer` still holds what was known before."""
+def write(
+    customer: Customer,
+    given: Entitlement,
+    change: TierChange | None,
+    returned: Sequence[SubscriptionState],
+) -> None:
+    """Owes the mails about what changed; `customer` still holds what was known before.
+
+    `returned`: second subscriptions that were given back, now or before.
+    """
     paid = given.subscription
     if change is not None and change.after == Tier.PRO:
         mails.owe(customer.user, "upgraded", key=f"upgraded:{change.pk}")
     if change is not None and change.after == Tier.FREE:
         mails.owe(customer.user, "downgraded", key=f"downgraded:{change.pk}", reason=given.reason)
+    for second in returned:
+        mails.owe(
+            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
+        )
     if paid is None or given.tier != Tier.PRO:
         return
     if change is None and customer.price_key and customer.price_key != paid.price_key:
@@ -34,8 +49,4 @@ def write(customer: Customer, given: Entitlement, change: TierChange | None) -> 
             due_cents=unpaid.due_cents,
             next_attempt_at=unpaid.next_attempt_at and unpaid.next_attempt_at.isoformat(),
             access_ends_at=given.ends_at.isoformat(),
-        )
-    for second in given.surplus:
-        mails.owe(
-            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
         )

@@ -48,6 +48,10 @@ class StripeRefused(StripeError):
     """It answered that the request can't be done; trying again won't help."""
 
 
+class StripeMissing(StripeRefused):
+    """There is no such object, for this key."""
+
+
 class BadSignature(StripeError):
     """A webhook that Stripe did not sign, or not now, or that is no event."""
 
@@ -83,7 +87,7 @@ def _ours(error: stripe.StripeError) -> StripeError:
     away = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError)
     if away or status is None or status >= 500:
         return StripeAway(text)
-    return StripeRefused(text)
+    return StripeMissing(text) if code == "resource_missing" else StripeRefused(text)
 
 
 class StripeApi:

@@ -63,7 +63,7 @@ def changed(customer: Customer) -> Callable[..., EmailMessage]:
         change = after and TierChange.objects.create(
             user=customer.user, before="free", after=after, reason=given.reason
         )
-        letters.write(customer, given, change or None)
+        letters.write(customer, given, change or None, given.surplus)
         for one in OutgoingMail.objects.all():  # as they come back from the database
             assert json.loads(json.dumps(one.context)) == one.context
         return sent()
