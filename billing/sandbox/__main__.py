@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from billing.sandbox.deliveries import Deliveries
+from billing.sandbox.deliveries import PAUSES, Deliveries
 from billing.sandbox.sandbox import Sandbox
 from billing.sandbox.server import make_app
 from billing.sandbox.store import Store
@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("--secret-file", type=Path, required=True)
     parser.add_argument("--webhook", required=True)
     parser.add_argument("--ready-fd", type=int, default=None)
-    parser.add_argument("--now", type=int, default=None)
+    parser.add_argument("--now", type=int, default=None, help="its clock, in seconds since 1970")
+    parser.add_argument("--retry-pauses", type=_seconds, default=PAUSES, metavar="1,5,30")
     options = parser.parse_args()
     live = [
         name for name, value in os.environ.items() if value.startswith(("sk_live_", "rk_live_"))
@@ -36,7 +37,8 @@ def main() -> None:
     if options.now is not None:
         sandbox.clock.set_to(options.now)
     secret = options.secret_file.read_text().strip()
-    app = make_app(sandbox, key, Deliveries(store, options.webhook, secret))
+    deliveries = Deliveries(store, options.webhook, secret, options.retry_pauses)
+    app = make_app(sandbox, key, deliveries)
 
     def announce(*_: object) -> None:
         if options.ready_fd is not None:
@@ -44,6 +46,10 @@ def main() -> None:
             os.close(options.ready_fd)
 
     web.run_app(app, host="127.0.0.1", port=options.port, print=announce, access_log=None)
+
+
+def _seconds(text: str) -> tuple[float, ...]:
+    return tuple(float(one) for one in text.split(","))
 
 
 if __name__ == "__main__":

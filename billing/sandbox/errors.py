@@ -1,4 +1,8 @@
-"""Refusals, in Stripe's shape."""
+"""Refusals, in Stripe's shape.
+
+ApiError: nothing that the call did stays.  CardDeclined: the failed attempt stays, as it does at
+a bank.
+"""
 
 from typing import Any
 
@@ -11,7 +15,10 @@ class ApiError(Exception):
         self.code, self.param, self.status = code, param, status
 
     def body(self) -> dict[str, Any]:
-        kind = "idempotency_error" if self.code == "idempotency_error" else "invalid_request_error"
+        """The answer's JSON."""
+        kind = "api_error" if self.status >= 500 else "invalid_request_error"
+        kind = "card_error" if self.status == 402 else kind
+        kind = self.code if self.code == "idempotency_error" else kind
         error = {"type": kind, "message": str(self)}
         if self.code and self.code != kind:
             error["code"] = self.code
@@ -20,5 +27,13 @@ class ApiError(Exception):
         return {"error": error}
 
 
+class CardDeclined(ApiError):
+    """The bank said no."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "card_declined", status=402)
+
+
 def missing(kind: str, object_id: str, param: str = "id") -> ApiError:
-    return ApiError(f"No such {kind}: '{object_id}'", "resource_missing", param, 404)
+    """There is no such object."""
+    return ApiError(f"No such {kind}: '{object_id[:80]}'", "resource_missing", param, 404)

@@ -1,82 +1,102 @@
-"""Parameters as Stripe's clients write them, lists, and `expand`."""
+"""Single objects, lists of them, and `expand`."""
 
-import re
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
+from billing.sandbox import checkout, invoices, shapes
+from billing.sandbox.errors import ApiError, missing
+from billing.sandbox.params import LATEST, Params
 from billing.sandbox.sandbox import Sandbox, shown
 from billing.sandbox.store import Object
 
-_OPERATORS = {
+Fits = Callable[[Object], bool]
+
+KINDS: Final = {
+    "customers": "customer",
+    "products": "product",
+    "prices": "price",
+    "coupons": "coupon",
+    "checkout/sessions": "checkout.session",
+    "subscriptions": "subscription",
+    "invoices": "invoice",
+    "invoice_payments": "invoice_payment",
+    "payment_intents": "payment_intent",
+    "payment_methods": "payment_method",
+    "charges": "charge",
+    "refunds": "refund",
+    "disputes": "dispute",
+    "events": "event",
+    "billing_portal/configurations": "billing_portal.configuration",
+}
+_FILTERS: Final[dict[str, tuple[str, ...]]] = {
+    "customer": ("email",),
+    "price": ("product", "currency", "type"),
+    "checkout.session": ("customer", "status", "subscription"),
+    "subscription": ("customer",),
+    "invoice": ("customer", "status", "collection_method"),
+    "invoice_payment": ("invoice", "status"),
+    "payment_intent": ("customer",),
+    "payment_method": ("customer", "type"),
+    "charge": ("customer", "payment_intent"),
+    "refund": ("charge", "payment_intent"),
+    "dispute": ("charge", "payment_intent"),
+    "event": ("type",),
+}
+"""By which texts a list can be narrowed."""
+_FLAGS: Final[dict[str, tuple[str, ...]]] = {
+    "product": ("active",),
+    "price": ("active",),
+    "billing_portal.configuration": ("active", "is_default"),
+}
+_EXPANDED: Final = {
+    "charge": "charge",
+    "customer": "customer",
+    "default_payment_method": "payment_method",
+    "invoice": "invoice",
+    "latest_charge": "charge",
+    "latest_invoice": "invoice",
+    "payment_intent": "payment_intent",
+    "payment_method": "payment_method",
+    "product": "product",
+    "subscription": "subscription",
+}
+_COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     "gte": lambda a, b: a >= b,
     "gt": lambda a, b: a > b,
     "lte": lambda a, b: a <= b,
     "lt": lambda a, b: a < b,
 }
-_EXPANDED = {
-    "default_payment_method": "payment_method",
-    "latest_invoice": "invoice",
-    "payment_intent": "payment_intent",
-    "latest_charge": "charge",
-    "customer": "customer",
-    "product": "product",
-    "subscription": "subscription",
-}
 
 
-def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """`a[0][b]=c` as {"a": [{"b": "c"}]}."""
-    tree: dict[str, Any] = {}
-    for name, value in pairs:
-        keys = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
-        at = tree
-        for key in keys[:-1]:
-            at = at.setdefault(key, {})
-        last = keys[-1]
-        at[last or str(len(at))] = value
-    found: dict[str, Any] = _lists(tree)
-    return found
+def retrieved(sandbox: Sandbox, kind: str, object_id: str) -> Object:
+    """One object; of a deleted one only that it is."""
+    if kind == "checkout.session":
+        checkout.session(sandbox, object_id)  # it may have to expire first
+    found = sandbox.store.get(kind, object_id)
+    if found is None:
+        raise missing(kind, object_id)
+    return shown(found)
 
 
-def _lists(tree: Any) -> Any:
-    if not isinstance(tree, dict):
-        return tree
-    if tree and all(key.isdigit() for key in tree):
-        return [_lists(value) for value in tree.values()]
-    return {key: _lists(value) for key, value in tree.items()}
-
-
-def listed(sandbox: Sandbox, path: str, kind: str, params: dict[str, Any]) -> Object:
-    """A page of the objects that match, newest first."""
-    found = [one for one in sandbox.store.every(kind) if _matches(one, params)]
-    ids = [one["id"] for one in found]
-    limit = int(params.get("limit", 10))
-    if params.get("ending_before") in ids:
-        found = found[: ids.index(params["ending_before"])]
+def listed(sandbox: Sandbox, path: str, params: Params) -> Object:
+    """A page of the objects that fit, newest first."""
+    kind = KINDS[path]
+    limit = params.optional_whole("limit", 1, 100) or 10
+    after, before = params.optional("starting_after"), params.optional("ending_before")
+    fits = list(_fits(sandbox, kind, params))
+    params.done()
+    found = [
+        one
+        for one in sandbox.store.every(kind)
+        if not one.get("deleted") and all(fit(one) for fit in fits)
+    ]
+    if before:
+        found = found[: _place(kind, found, before, "ending_before")]
         page, more = found[-limit:], len(found) > limit
     else:
-        begin = (
-            ids.index(params["starting_after"]) + 1 if params.get("starting_after") in ids else 0
-        )
+        begin = _place(kind, found, after, "starting_after") + 1 if after else 0
         page, more = found[begin : begin + limit], len(found) > begin + limit
-    data = [shown(one) for one in page]
-    return {"object": "list", "data": data, "has_more": more, "url": f"/v1/{path}"}
-
-
-def _matches(one: Object, params: dict[str, Any]) -> bool:
-    for name, wanted in params.items():
-        if name in ("limit", "starting_after", "ending_before", "expand"):
-            continue
-        if name == "created" and isinstance(wanted, dict):
-            if not all(_OPERATORS[op](one["created"], int(at)) for op, at in wanted.items()):
-                return False
-        elif name in ("types", "lookup_keys"):
-            if one.get(name[:-1]) not in wanted:
-                return False
-        elif name == "status" and one["object"] == "subscription" and wanted == "all":
-            continue
-        elif str(one.get(name)) not in (wanted, wanted.capitalize()):
-            return False
-    return True
+    return shapes.list_of([shown(one) for one in page], f"/v1/{path}", has_more=more)
 
 
 def expand(sandbox: Sandbox, found: Any, path: list[str]) -> None:
@@ -90,3 +110,70 @@ def expand(sandbox: Sandbox, found: Any, path: list[str]) -> None:
             other = sandbox.store.get(_EXPANDED[path[0]], value)
             found[path[0]] = value = shown(other) if other else value
         expand(sandbox, value, path[1:])
+
+
+def _place(kind: str, found: list[Object], object_id: str, param: str) -> int:
+    ids = [one["id"] for one in found]
+    if object_id not in ids:
+        raise missing(kind, object_id, param)
+    return ids.index(object_id)
+
+
+def _fits(sandbox: Sandbox, kind: str, params: Params) -> Iterator[Fits]:
+    for name in _FILTERS.get(kind, ()):
+        if wanted := params.optional(name):
+            yield _same(name, wanted)
+    for name in _FLAGS.get(kind, ()):
+        if (flag := params.flag(name)) is not None:
+            yield _same(name, flag)
+    yield from _created(params)
+    special = {"subscription": _subscriptions, "invoice": _invoices, "price": _prices}
+    if kind in special:
+        yield special[kind](params)
+    if kind == "event":
+        yield from _events(sandbox, params)
+
+
+def _same(name: str, wanted: object) -> Fits:
+    return lambda one: one[name] == wanted
+
+
+def _dated(compare: Callable[[int, int], bool], moment: int) -> Fits:
+    return lambda one: compare(one["created"], moment)
+
+
+def _created(params: Params) -> Iterator[Fits]:
+    range_ = params.group("created")
+    for name, compare in _COMPARISONS.items():
+        if (moment := range_.optional_whole(name, high=LATEST)) is not None:
+            yield _dated(compare, moment)
+
+
+def _subscriptions(params: Params) -> Fits:
+    status, price = params.optional("status"), params.optional("price")
+    return lambda one: (
+        (one["status"] != "canceled" if status is None else status in ("all", one["status"]))
+        and price in (None, one["items"]["data"][0]["price"]["id"])
+    )
+
+
+def _invoices(params: Params) -> Fits:
+    wanted = params.optional("subscription")
+    return lambda one: wanted in (None, invoices.subscription_of(one))
+
+
+def _prices(params: Params) -> Fits:
+    keys = params.texts("lookup_keys")
+    return lambda one: not keys or one["lookup_key"] in keys
+
+
+def _events(sandbox: Sandbox, params: Params) -> Iterator[Fits]:
+    types, delivered = params.texts("types"), params.flag("delivery_success")
+    if len(types) > 20:
+        raise ApiError("At most 20 types can be asked for.", "parameter_invalid", "types")
+    if types:
+        yield lambda one: one["type"] in types
+    if delivered is not None:
+        rows = sandbox.store.db.execute("SELECT event FROM deliveries WHERE state = 'delivered'")
+        done = {row[0] for row in rows}
+        yield lambda one: (one["id"] in done) is delivered

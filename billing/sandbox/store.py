@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, request TEXT, status INTEGER, body TEXT);
 CREATE TABLE IF NOT EXISTS deliveries (
     event TEXT PRIMARY KEY, attempts INTEGER, due REAL, state TEXT, answer TEXT);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (state, due);
 """
 
 
@@ -49,24 +50,42 @@ class Store:
         return found
 
     def get(self, kind: str, object_id: str) -> Object | None:
+        """The object, deleted or not; None where there never was one."""
         row = self.db.execute(
             "SELECT body FROM objects WHERE id = ? AND kind = ?", (object_id, kind)
         ).fetchone()
         return json.loads(row[0]) if row else None
 
-    def every(self, kind: str) -> list[Object]:
-        """All objects of a kind, newest first."""
-        rows = self.db.execute("SELECT body FROM objects WHERE kind = ? ORDER BY seq DESC", (kind,))
+    def exists(self, object_id: str) -> bool:
+        """Whether an object of any kind has this id."""
+        found = self.db.execute("SELECT 1 FROM objects WHERE id = ?", (object_id,)).fetchone()
+        return found is not None
+
+    def every(self, kind: str, *statuses: str) -> list[Object]:
+        """All objects of a kind or, of these, those with one of the statuses; newest first."""
+        rows = self.db.execute(
+            "SELECT body FROM objects WHERE kind = ?1 AND (?2 = '[]' OR"
+            " json_extract(body, '$.status') IN (SELECT value FROM json_each(?2)))"
+            " ORDER BY seq DESC",
+            (kind, json.dumps(statuses)),
+        )
         return [json.loads(row[0]) for row in rows]
 
+    def of_customer(self, kind: str, customer: str, *statuses: str) -> list[Object]:
+        """Those of `every` that are the customer's."""
+        return [one for one in self.every(kind, *statuses) if one["customer"] == customer]
+
     def delete(self, object_id: str) -> None:
+        """Forgets an object."""
         self.db.execute("DELETE FROM objects WHERE id = ?", (object_id,))
 
     def setting(self, name: str, default: Any) -> Any:
+        """A value that is no object's."""
         row = self.db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else default
 
     def set_setting(self, name: str, value: Any) -> None:
+        """Keeps it."""
         self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
 
