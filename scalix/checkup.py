@@ -7,7 +7,6 @@ import datetime as dt
 import ssl
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -25,27 +24,15 @@ from billing.metering.quota import QuotaUnavailable
 from billing.metering.standing import usage_now
 from gateway.admin import with_latest_probe
 from gateway.models import Deployment, PublicModel
+from scalix import payments_checkup
 from scalix.celery import app as celery
 from scalix.embedded.state import running_state
+from scalix.findings import FAIL, OK, WARN, Finding
 
 _NOBODY: Final = uuid.UUID(int=0)
 _SHORTEST_SECRET: Final = 32
 _WORKER_SECONDS: Final = 1.0
 _WEB_SECONDS: Final = 3.0
-
-OK: Final = "OK"
-WARN: Final = "WARN"
-FAIL: Final = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's: OK, WARN (it runs, but) or FAIL (it can't serve)."""
-
-    check: str
-    verdict: str
-    message: str
-    advice: str = ""
 
 
 def examine() -> Iterator[Finding]:
@@ -57,6 +44,13 @@ def examine() -> Iterator[Finding]:
         yield migrations
         if migrations.verdict == OK:
             yield from _each(_partitions, _counters, _models, _providers, _probes, _staff)
+            if settings.PAYMENTS:
+                yield from _each(
+                    payments_checkup.prices, payments_checkup.reconciler, payments_checkup.inbox
+                )
+    yield payments_checkup.payments()
+    if settings.PAYMENTS:
+        yield payments_checkup.stripe()
     yield from _each(_web, _worker, _mail, _secret_key)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from scalix.checkup import FAIL, OK, WARN, Finding, examine
+from scalix.checkup import examine
+from scalix.findings import FAIL, OK, WARN, Finding
 
 
 class Command(BaseCommand):
     help = (
-        "Checks database, Redis, catalogue, providers' keys, web, worker, mail and secret key, "
-        "one line each. Changes nothing. Exit status 1 if something fails."
+        "Checks database, Redis, catalogue, providers' keys, payments, web, worker, mail and "
+        "secret key, one line each. Changes nothing. Exit status 1 if something fails."
     )
     requires_system_checks = ()
 
