@@ -32,7 +32,11 @@ _NEEDED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 def _plain_environment() -> dict[str, str]:
     """The caller's environment without its settings, and with those of a `.env` emptied."""
     provider = ("_API_KEY", "_API_BASE", "_URL", "_MODEL")
-    emptied = {name: "" for name in dotenv_values(REPOSITORY / ".env") if name.endswith(provider)}
+    emptied = {
+        name: ""
+        for name in dotenv_values(REPOSITORY / ".env")
+        if name.endswith(provider) or name.startswith("STRIPE_")
+    }
     return emptied | {name: os.environ[name] for name in _NEEDED if name in os.environ}
 
 

@@ -1,5 +1,6 @@
 """`/pricing/`: the plans side by side, what the first payment is, and the way to Checkout."""
 
+import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,7 +17,9 @@ from django_ratelimit.core import is_ratelimited
 from django_ratelimit.exceptions import Ratelimited
 from redis.exceptions import RedisError
 
+from accounts import visitors
 from accounts.models import User
+from billing import prompts
 from billing.metering.usage import Usage
 from billing.models import Tier
 from billing.pages.redirects import see_other
@@ -60,7 +63,18 @@ class Row:
 @require_safe
 async def pricing(request: HttpRequest) -> HttpResponse:
     """The page; for whoever is logged in, with the discounts that they have now."""
-    return await _page(request)
+    page = await _page(request)
+    account_id = await _account_of(request)
+    if account_id is not None and "from" in request.GET:
+        await sync_to_async(prompts.clicked)(account_id, request.GET["from"])
+    return page
+
+
+async def _account_of(request: HttpRequest) -> uuid.UUID | None:
+    presented = await presented_by(request)
+    if presented.session_user_id is not None:
+        return presented.session_user_id
+    return visitors.visitor_id_of(presented.visitor) if presented.visitor else None
 
 
 @require_POST

@@ -6,7 +6,7 @@ from django.test import AsyncClient
 from pytest_django import Settings
 
 from billing.models import Plan, Subscription
-from billing.payments.models import Checkout, Customer
+from billing.payments.models import Checkout, Customer, FunnelEvent
 from gateway.runtime import Gateway
 from tests.conftest import Person
 from tests.pages.reading import Elements, source, words
@@ -142,3 +142,12 @@ async def test_who_is_granted_pro_by_staff_is_sent_to_billing(
 
     assert "Pro Your plan" in words(await as_bob.get("/pricing/"))
     assert "Pro was given to you by our team" in words(await as_bob.get("/billing/"))
+
+
+async def test_who_comes_from_a_prompt_is_counted_once(as_bob: AsyncClient, bob: Person) -> None:
+    for _ in range(2):
+        await as_bob.get("/pricing/?from=limit_reached")
+    await as_bob.get("/pricing/?from=made-up")
+
+    noted = await FunnelEvent.objects.aget(kind="clicked")
+    assert (noted.account_id, noted.trigger) == (bob.account_id, "limit_reached")
