@@ -10,6 +10,7 @@ import orjson
 from django.conf import settings
 from django.http import HttpResponse
 
+from billing.gates import may_upgrade
 from billing.metering.usage import LimitState, Usage
 from billing.prompts import upgrade_url
 from billing.tiers import Tier
@@ -166,13 +167,14 @@ def _when_to_retry(limit: LimitState) -> dict[str, str]:
 
 
 def _limit_metadata(limit: LimitState, usage: Usage) -> dict[str, Any]:
+    plan = usage.limits.tier
     return {
         "limit": limit.name,
-        "scope": "visitor" if usage.limits.tier == Tier.VISITOR else "account",
+        "scope": "visitor" if plan == Tier.VISITOR else "account",
         "used": limit.used,
         "max": limit.max,
         "resets_at": limit.resets_at and f"{limit.resets_at:%Y-%m-%dT%H:%M:%SZ}",
         "resets_in_seconds": limit.resets_in_seconds,
-        "plan": usage.limits.tier,
-        "upgrade_url": upgrade_url(trigger_of(limit)),
+        "plan": plan,
+        "upgrade_url": upgrade_url(trigger_of(limit)) if may_upgrade(plan) else None,
     }

@@ -8,11 +8,13 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
 from accounts.models import ApiToken
+from billing.payments.models import FunnelEvent
 from gateway.runtime import Gateway
 from tests.conftest import Person
 from tests.pages.conftest import logged_in
 from tests.pages.reading import Elements, source, words
 from tests.pages.spending import spend
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -81,6 +83,40 @@ async def test_from_80_per_cent_on_it_warns_with_the_reset(as_bob: AsyncClient, 
     assert "You have used 84 % of today’s tokens." in words(page)
     assert "Resets 00:00 UTC" in words(page)
     assert "See plans" in words(page)
+
+
+async def test_with_five_requests_left_it_warns_too(as_bob: AsyncClient, spent: Any) -> None:
+    await spent(5)
+
+    page = await as_bob.get("/dashboard/")
+
+    assert "You have used 50 % of this hour’s requests. 5 left." in words(page)
+    [link] = [one for one in Elements(source(page)).all("a") if one.get("id") == "see-plans"]
+    assert link["href"] == "/pricing/?from=near_limit"
+
+
+async def test_a_warning_that_is_shown_and_closed_is_two_steps_of_the_funnel(
+    as_bob: AsyncClient, bob: Person, spent: Any, gateway: Gateway
+) -> None:
+    async def steps() -> list[tuple[str, str, str]]:
+        await gateway.upgrades.write()
+        rows = FunnelEvent.objects.filter(account_id=bob.account_id).order_by("kind")
+        return [row async for row in rows.values_list("kind", "trigger", "channel")]
+
+    shown, dismissed = [(kind, "near_limit", "banner") for kind in ("shown", "dismissed")]
+    await spent(4, tokens=2_100)
+    for _ in range(2):
+        page = await as_bob.get("/dashboard/")
+
+    async def one_showing() -> bool:
+        return await steps() == [shown]
+
+    await until(one_showing)
+    [button] = [one for one in Elements(source(page)).all("button") if one.get("name") == "warning"]
+    for key in (button["value"], button["value"], "requests_per_day:made up", "x" * 1_000):
+        await as_bob.post("/dashboard/dismiss/", {"warning": key})
+
+    assert await steps() == [dismissed, shown]
 
 
 async def test_a_dismissed_warning_stays_away(as_bob: AsyncClient, spent: Any) -> None:
