@@ -1,11 +1,13 @@
 """A whole product on loopback, as `manage.py up` runs it, with the double as its only provider."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import httpx
 import psycopg
 import redis
 
@@ -86,6 +88,25 @@ class GatewayServer:
         with psycopg.connect(self.product.dsn, autocommit=True) as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
+
+    def stripe(self, path: str, **values: object) -> dict[str, Any]:
+        """One of the payment sandbox's own calls: `pay`, `clock`, `deliveries`, …"""
+        answer = httpx.post(
+            f"{self.product.state().stripe_url}/sandbox/{path}",
+            json=values,
+            headers={"Authorization": f"Bearer {self.product.paths.sandbox_key.read_text()}"},
+            timeout=10,
+        )
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    @contextmanager
+    def stripe_deliveries_held(self) -> Iterator[None]:
+        """No webhook arrives; those that wait do so afterwards."""
+        self.stripe("deliveries", mode="hold")
+        yield
+        self.stripe("deliveries", mode="ok")
 
     def flush_counters(self) -> None:
         """Empties the counter store, which changes no decision."""
