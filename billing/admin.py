@@ -87,8 +87,7 @@ class SubscriptionInline(StackedInline):
     fields = ("tier", "ends_at")
     extra = 0
     max_num = 1
-    verbose_name = "grant"
-    verbose_name_plural = "Granted by staff"
+    verbose_name = "staff grant"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         """Staff's own."""

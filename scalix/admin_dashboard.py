@@ -99,13 +99,13 @@ def _payments() -> dict[str, Any]:
         },
         "running": {
             "headers": ["Part", "State", "Since"],
-            "rows": _running() if settings.PAYMENTS else [["payments", _label("off", "info"), "–"]],
+            "rows": _running() if settings.PAYMENTS else [["Payments", _label("off", "info"), "–"]],
         },
         "funnel": {
             "headers": ["Step", "Accounts", "Of the step before"],
             "rows": _funnel(),
         },
-        "funnel_title": f"Accounts that came so far, the last {_FUNNEL_DAYS} days",
+        "funnel_title": f"On the way to paying, the last {_FUNNEL_DAYS} days",
     }
 
 
@@ -124,27 +124,27 @@ def _running() -> list[list[str]]:
     mails = reverse("admin:billing_outgoingmail_changelist", query={"state": "given_up"})
     return [
         [
-            "mode",
+            "Mode",
             _label(settings.STRIPE_MODE, "success" if settings.STRIPE_MODE == "live" else "info"),
             "–",
         ],
         [
-            "events in the inbox",
+            "Events in the inbox",
             _label(f"{found.waiting:,} waiting", "danger" if late else "success"),
             _ago(found.oldest_at),
         ],
         [
-            "reconciler",
+            "Reconciler",
             _label(found.reconciler_error or ran, "danger" if stopped else "success"),
             _ago(found.reconciled_at),
         ],
         [
-            _link(events, "events of another API version"),
+            _link(events, "Events of another API version"),
             _label(f"{found.foreign_events:,}", "danger" if found.foreign_events else "success"),
             "the last 24 hours",
         ],
         [
-            _link(mails, "mails"),
+            _link(mails, "Mails"),
             _label(
                 f"{found.unsent_mails:,} not sent, {found.given_up_mails:,} given up",
                 "warning" if found.given_up_mails else "success",

@@ -29,6 +29,7 @@ from billing.payments.models import (
     TierChange,
     WebhookEvent,
 )
+from billing.payments.stripe_api import API_VERSION
 from billing.templatetags.money import money
 
 STUCK_AFTER: Final = 10
@@ -94,7 +95,7 @@ class CustomerAdmin(Rows):
         "period_ends_at",
         "cancels_at",
         "amount_due",
-        "disputed",
+        "dispute",
         "mode",
         "fetched_at",
     )
@@ -120,7 +121,7 @@ class CustomerAdmin(Rows):
                     "next_attempt_at",
                     "card",
                     "has_paid",
-                    "disputed",
+                    "dispute",
                 )
             },
         ),
@@ -136,6 +137,11 @@ class CustomerAdmin(Rows):
     def amount_due(self, customer: Customer) -> str:
         """What the open invoice asks for."""
         return money(customer.amount_due_cents) if customer.amount_due_cents else "–"
+
+    @display(description="dispute", label={"open": "danger", "none": "info"})
+    def dispute(self, customer: Customer) -> str:
+        """Whether one is open, which is nothing to tick off in green."""
+        return "open" if customer.disputed else "none"
 
     @display(description="card")
     def card(self, customer: Customer) -> str:
@@ -200,13 +206,13 @@ class WebhookEventAdmin(Rows):
     search_help_text = "The event's or the customer's id at Stripe"
     actions = ("act_again",)
     fieldsets = (
-        (None, {"fields": ("event_id", "type", "customer", "mode", "found_by_reconciler")}),
+        (None, {"fields": ("event_id", "type", "customer", "mode", "came_by")}),
         (
             "What came of it",
             {"fields": ("state_label", "attempts", "outcome", "next_attempt_at", "processed_at")},
         ),
         ("When", {"fields": ("created_at", "received_at")}),
-        ("What was delivered", {"fields": ("api_version", "foreign_version", "payload_text")}),
+        ("What was delivered", {"fields": ("version", "payload_text")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
@@ -226,6 +232,17 @@ class WebhookEventAdmin(Rows):
         if not event.customer_stripe_id:
             return None
         return links((found("customer", event.customer_stripe_id), event.customer_stripe_id))
+
+    @display(description="came by")
+    def came_by(self, event: WebhookEvent) -> str:
+        """The way it came first."""
+        return "the reconciler: no webhook brought it" if event.found_by_reconciler else "webhook"
+
+    @display(description="API version")
+    def version(self, event: WebhookEvent) -> str:
+        """In which it was rendered."""
+        version = event.api_version or "none"
+        return f"{version}, and not {API_VERSION}" if event.foreign_version else version
 
     @display(description="payload")
     def payload_text(self, event: WebhookEvent) -> str:

@@ -151,7 +151,7 @@ class TestPayments:
         self.pays(bob, "scalix_pro_monthly", status="past_due", disputed=True)
         self.pays(charlie, "scalix_pro_annual")
         page = overview()
-        assert "Revenue a month $83.97" in page  # 29.99 + 29.99 + 287.90 / 12
+        assert "Monthly recurring revenue $83.97" in page  # 29.99 + 29.99 + 287.90 / 12
         assert "Paying users 3" in page
         assert "Past due 1" in page
         assert "Disputes open 1" in page
@@ -167,16 +167,16 @@ class TestPayments:
         yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
         Subscription.objects.filter(user=charlie.user).update(ends_at=yesterday)
         page = overview()
-        assert "Revenue a month $0.00" in page
+        assert "Monthly recurring revenue $0.00" in page
         assert "Paying users 0" in page
 
     def test_it_shows_that_all_is_well(self, overview: Callable[[], str]) -> None:
         ReconcilerRun.objects.create(mode="sandbox", ran_at=dt.datetime.now(dt.UTC))
         page = overview()
-        assert "events in the inbox 0 waiting –" in page
-        assert "reconciler runs 0 minutes ago" in page
-        assert "events of another API version 0" in page
-        assert "mails 0 not sent, 0 given up" in page
+        assert "Events in the inbox 0 waiting –" in page
+        assert "Reconciler runs 0 minutes ago" in page
+        assert "Events of another API version 0" in page
+        assert "Mails 0 not sent, 0 given up" in page
 
     def test_it_shows_what_does_not_run(self, overview: Callable[[], str], bob: Person) -> None:
         old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2, minutes=1)
@@ -188,16 +188,16 @@ class TestPayments:
         mails.owe(bob.user, "upgraded", key="2")
         OutgoingMail.objects.filter(key="2").update(attempts=10)
         page = overview()
-        assert "events in the inbox 1 waiting 2 hours, 1 minute ago" in page
-        assert "reconciler APIConnectionError 2 hours, 1 minute ago" in page
-        assert "events of another API version 1" in page
-        assert "mails 2 not sent, 1 given up" in page
+        assert "Events in the inbox 1 waiting 2 hours, 1 minute ago" in page
+        assert "Reconciler APIConnectionError 2 hours, 1 minute ago" in page
+        assert "Events of another API version 1" in page
+        assert "Mails 2 not sent, 1 given up" in page
 
     def test_without_payments_it_says_that_they_are_off(
         self, overview: Callable[[], str], settings: Settings
     ) -> None:
         settings.PAYMENTS = False
-        assert "payments off" in overview()
+        assert "Payments off" in overview()
 
     def test_the_funnel_counts_accounts_and_what_part_went_on(
         self, overview: Callable[[], str]
@@ -225,4 +225,4 @@ class TestPayments:
         self, helper: Callable[..., Client]
     ) -> None:
         page = text(helper("view_user").get("/admin/").content)
-        assert "Revenue a month" not in page
+        assert "Monthly recurring revenue" not in page

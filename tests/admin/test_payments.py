@@ -109,6 +109,19 @@ class TestInbox:
         page = read(staff, f"{EVENTS}{receive().pk}/change/")
         assert '  "type": "invoice.paid",\n' in page
 
+    def test_it_says_of_an_event_that_was_lost_or_of_another_version_so(
+        self, staff: Client
+    ) -> None:
+        one = receive()
+        path = f"{EVENTS}{one.pk}/change/"
+        assert "and not" not in read(staff, path)
+        WebhookEvent.objects.update(
+            api_version="2020-08-27", foreign_version=True, found_by_reconciler=True
+        )
+        page = read(staff, path)
+        assert "2020-08-27, and not" in page
+        assert "the reconciler: no webhook brought it" in page
+
     def test_events_are_found_by_their_own_and_their_customers_id(self, staff: Client) -> None:
         one, other = receive(), receive(customer_id="cus_other")
         for term in (one.event_id, "cus_bob"):
