@@ -28,12 +28,17 @@ _EVER: Final = "ever"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is said beside an answer.  `limit` is the one that is nearly used up, if one is."""
+    """What may be said beside an answer that left the account with this usage."""
 
     trigger: Trigger
-    message: str
     window: str
-    limit: LimitState | None = None
+    usage: Usage
+    limit: LimitState | None = None  # the one that is nearly used up, if that is the reason
+
+    @property
+    def message(self) -> str:
+        """One or two sentences that stand alone."""
+        return _little_left(self.usage, self.limit) if self.limit else _welcome(self.usage)
 
     @property
     def upgrade_url(self) -> str:
@@ -54,10 +59,9 @@ def due(usage: Usage, *, is_first: bool) -> tuple[Prompt, ...]:
     if not gates.may_upgrade(usage.limits.tier):
         return ()
     near = tuple(
-        Prompt(Trigger.NEAR_LIMIT, _little_left(usage, limit), window_of(limit), limit)
-        for limit in near_limits(usage)
+        Prompt(Trigger.NEAR_LIMIT, window_of(limit), usage, limit) for limit in near_limits(usage)
     )
-    return (Prompt(Trigger.FIRST_REQUEST, _welcome(usage), _EVER), *near) if is_first else near
+    return (Prompt(Trigger.FIRST_REQUEST, _EVER, usage), *near) if is_first else near
 
 
 def near_limits(usage: Usage) -> list[LimitState]:
@@ -76,7 +80,7 @@ def _is_near(limit: LimitState) -> bool:
 def window_of(limit: LimitState) -> str:
     """Names the limit and its window, by the moment that it ends."""
     assert limit.resets_at is not None
-    return f"{limit.name}:{limit.resets_at:%Y-%m-%dT%H:%M}Z"
+    return f"{limit.name}:{limit.resets_at.isoformat()}"
 
 
 def day_of(at: dt.datetime) -> str:

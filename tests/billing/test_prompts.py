@@ -27,9 +27,9 @@ PLANS = {
     "pro": Limits("pro", None, None, None, 20, None, None, None),
     "limited pro": Limits("pro", 10, 50, 10_000, 20, None, None, None),
 }
-HOUR = "requests_per_hour:2026-11-21T13:00Z"
-DAY = "requests_per_day:2026-11-22T00:00Z"
-TOKENS = "tokens_per_day:2026-11-22T00:00Z"
+HOUR = "requests_per_hour:2026-11-21T13:00:00+00:00"
+DAY = "requests_per_day:2026-11-22T00:00:00+00:00"
+TOKENS = "tokens_per_day:2026-11-22T00:00:00+00:00"
 
 
 def used(plan: str, hour: int = 0, day: int = 0, tokens: int = 0) -> Usage:
