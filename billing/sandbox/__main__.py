@@ -45,7 +45,14 @@ def main() -> None:
             os.write(options.ready_fd, b"ready\n")
             os.close(options.ready_fd)
 
-    web.run_app(app, host="127.0.0.1", port=options.port, print=announce, access_log=None)
+    web.run_app(
+        app,
+        host="127.0.0.1",
+        port=options.port,
+        print=announce,
+        access_log=None,
+        shutdown_timeout=1,  # calls may hang here on purpose
+    )
 
 
 def _seconds(text: str) -> tuple[float, ...]:

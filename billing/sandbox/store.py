@@ -27,6 +27,7 @@ class Store:
     def __init__(self, path: str) -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")  # kill -9 loses nothing, a power cut may
         self.db.executescript(_TABLES)
 
     @contextmanager

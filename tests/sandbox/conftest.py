@@ -1,34 +1,22 @@
-"""A sandbox on a free port of the loopback interface."""
+"""A sandbox on the loopback interface, and a shop that reaches it with Stripe's own SDK."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-KEY = "sk_test_only"
+from tests.sandbox.running import RunningSandbox
+from tests.sandbox.shop import Shop
 
 
 @pytest.fixture
-def sandbox_base(tmp_path: Path) -> Iterator[str]:
-    """The address of a running sandbox."""
-    (tmp_path / "key").write_text(KEY)
-    (tmp_path / "secret").write_text("whsec_test")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ready, announce = os.pipe()
-    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port)]
-    command += ["--state", str(tmp_path / "state.sqlite3"), "--key-file", str(tmp_path / "key")]
-    command += ["--secret-file", str(tmp_path / "secret"), "--webhook", "http://127.0.0.1:9/none"]
-    command += ["--ready-fd", str(announce)]
-    server = subprocess.Popen(command, pass_fds=[announce])
-    os.close(announce)
-    assert os.read(ready, 1), "the sandbox did not start"
-    os.close(ready)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait()
+def sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
+    """A running sandbox whose webhooks reach nobody."""
+    with RunningSandbox(tmp_path / "state.sqlite3") as running:
+        yield running
+
+
+@pytest.fixture
+def shop(sandbox: RunningSandbox) -> Shop:
+    """One product at $29.99 a month or $287.90 a year."""
+    return Shop(sandbox.base)
