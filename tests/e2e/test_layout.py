@@ -7,10 +7,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import NARROW, WIDE, NewPage, create_token, sign_up
+from tests.e2e.test_upgrade import go_to_checkout, on_pro, pay
+from tests.stripe_sandbox import DECLINED
 
-FOR_ALL: Final = ("/", "/docs/", "/docs/errors/", "/no-such-page/")
+FOR_ALL: Final = ("/", "/pricing/", "/docs/", "/docs/errors/", "/no-such-page/")
 FOR_STRANGERS: Final = ("/signup/", "/login/", "/password/reset/", "/confirm-email/expired/")
-FOR_USERS: Final = ("/dashboard/", "/tokens/", "/account/password/", "/account/email/", "/logout/")
+FOR_USERS: Final = (
+    *("/dashboard/", "/tokens/", "/pricing/", "/billing/", "/billing/return/"),
+    *("/account/password/", "/account/email/", "/logout/"),
+)
 ZOOMED: Final = {"width": 320, "height": 225}  # 1280 × 900 at 400 %
 _RULES: Final = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -49,6 +54,23 @@ def states(page: Page) -> Any:
     yield "revoking", page
     page.locator("details.menu summary").click()
     yield "the open menu", page
+    yield from states_of_an_upgrade(page)
+
+
+def states_of_an_upgrade(page: Page) -> Any:
+    """From the price to the portal, the sandbox's pages included."""
+    go_to_checkout(page)
+    yield "the sandbox's card page", page
+    pay(page, DECLINED)
+    expect(page.get_by_text("Your card was declined.")).to_be_visible()
+    yield "a declined card", page
+    pay(page)
+    on_pro(page)
+    yield "upgraded", page
+    page.goto("/billing/")
+    yield "billing on pro", page
+    page.get_by_role("button", name="Change card or plan").click()
+    yield "the sandbox's portal", page
 
 
 @pytest.mark.parametrize("size", [NARROW, ZOOMED], ids=["320 px", "400 %"])
