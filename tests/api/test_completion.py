@@ -15,10 +15,10 @@ from tests.upstream.double import UpstreamDouble
 
 
 async def test_an_answer_has_openai_s_shape_and_the_id_of_its_request(
-    client: httpx.AsyncClient, bob: Person
+    client: httpx.AsyncClient, alice: Person
 ) -> None:
     body = asking(script={"tokens": 3})
-    response = await client.post(COMPLETIONS, json=body, headers=bob.headers)
+    response = await client.post(COMPLETIONS, json=body, headers=alice.headers)
 
     assert response.status_code == 200
     answer = response.json()
