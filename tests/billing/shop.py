@@ -6,10 +6,11 @@ from typing import Any
 
 from accounts.models import User
 from billing.payments import inbox
-from billing.payments.catalogue import CURRENCY, MONTHLY, PRODUCT_KEY, PRODUCT_NAME
-from billing.payments.models import Customer
+from billing.payments.catalogue import MONTHLY
+from billing.payments.models import Customer, SyncedObject
 from billing.payments.states import SubscriptionState
 from billing.payments.stripe_api import StripeApi
+from billing.payments.sync import sync
 from tests.stripe_sandbox import GOOD, KEY, StripeSandbox
 
 _numbers = itertools.count(1)
@@ -21,14 +22,8 @@ class Shop:
     def __init__(self, sandbox: StripeSandbox) -> None:
         self.sandbox = sandbox
         self.api = StripeApi(key=KEY, base=sandbox.base)
-        self.api.put_product(PRODUCT_KEY, PRODUCT_NAME, exists=False)
-        self._price = self.api.create_price(
-            product_id=PRODUCT_KEY,
-            lookup_key=MONTHLY.key,
-            cents=MONTHLY.cents,
-            currency=CURRENCY,
-            interval=MONTHLY.interval,
-        )
+        sync(self.api)
+        self._price = SyncedObject.objects.get(key=MONTHLY.key).stripe_id
         self._delivered = {one["id"] for one in self._events()}  # of a test before this one
 
     def customer(self) -> Customer:

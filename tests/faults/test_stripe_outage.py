@@ -1,0 +1,216 @@
+"""Stripe is away, busy, broken or silent: webhooks are kept, nobody waits, and nothing is lost."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+from stripe import WebhookSignature
+
+from billing.models import Subscription
+from billing.payments import inbox
+from billing.payments.fulfilment import refresh
+from billing.payments.models import Customer, OutgoingMail, TierChange, WebhookEvent
+from billing.payments.states import CustomerState
+from billing.payments.stripe_api import StripeApi, StripeAway, web_api, worker_api
+from scalix.celery import app as _celery  # noqa: F401  (as in the web process)
+from tests.billing.fake_stripe import FakeStripe, event, subscription, text_of
+from tests.billing.shop import Shop
+from tests.conftest import Person
+from tests.faults.payments_workers import Workers
+from tests.faults.stripe_gate import StripeGate
+from tests.stripe_sandbox import KEY, SECRET, StripeSandbox
+
+DELIVERIES = 300
+LONGEST_PAGE = 5.0  # seconds that a request may be held up by Stripe, whatever it does
+LONGEST_WAIT = 30.0  # seconds between two attempts of the worker
+BUYERS = 10
+
+
+@pytest.fixture
+def shop(running_sandbox: StripeSandbox, transactional_db: None) -> Shop:
+    return Shop(running_sandbox)
+
+
+@pytest.fixture
+def gate(running_sandbox: StripeSandbox, settings: Settings) -> Iterator[StripeGate]:
+    """The Stripe that the product is configured with."""
+    with StripeGate(running_sandbox.base) as gate:
+        settings.STRIPE_API_BASE = gate.base
+        yield gate
+
+
+def impatient(gate: StripeGate) -> StripeApi:
+    """Gives up sooner than the worker does, and otherwise as it does."""
+    return StripeApi(key=KEY, base=gate.base, timeout=0.3, retries=0)
+
+
+# The webhook --------------------------------------------------------------------------------
+
+
+def test_webhooks_are_kept_while_stripe_hangs_and_it_is_never_called(
+    shop: Shop, gate: StripeGate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m bench.webhooks` measures the same against running web processes."""
+    customer = shop.customer()
+    gate.hangs = True
+    client, took = Client(), []
+    for _ in range(DELIVERIES):
+        body = text_of(event("invoice.paid", customer.stripe_id))
+        signature = WebhookSignature.generate_signature_header(body, SECRET)
+        began = time.perf_counter()
+        answer = client.post(
+            "/billing/webhook/",
+            body,
+            content_type="application/json",
+            headers={"Stripe-Signature": signature},
+        )
+        took.append(1000 * (time.perf_counter() - began))
+        assert answer.status_code == 200
+    assert gate.calls == []
+    assert WebhookEvent.objects.filter(state="pending").count() == DELIVERIES
+    took.sort()
+    with capsys.disabled():
+        print(f" [p50 {took[len(took) // 2]:.1f} ms, p99 {took[-4]:.1f} ms]", end="")
+
+
+# The worker ---------------------------------------------------------------------------------
+
+TROUBLES = [429, 500, 503, 401, 403, 404, "hangs"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_no_trouble_takes_a_tier_away_or_ends_an_event(
+    trouble: int | str, shop: Shop, gate: StripeGate
+) -> None:
+    """401 is a key that was revoked: it says nothing about who pays."""
+    payer, buyer = shop.customer(), shop.customer()
+    shop.buy(payer)
+    shop.deliver()
+    inbox.drain(worker_api())
+    shop.buy(buyer)
+    for customer in (payer, buyer):
+        body = event("customer.subscription.updated", customer.stripe_id)
+        inbox.record(body, text_of(body))
+    gate.hangs, gate.status = trouble == "hangs", None if trouble == "hangs" else int(trouble)
+    inbox.drain(impatient(gate))
+
+    assert Subscription.objects.tier_of(payer.user_id) == "pro"
+    assert Subscription.objects.tier_of(buyer.user_id) == "free"
+    assert TierChange.objects.count() == OutgoingMail.objects.count() == 1
+    assert WebhookEvent.objects.filter(state="pending").count() == 2
+
+    gate.hangs, gate.status = False, None
+    WebhookEvent.objects.update(next_attempt_at=timezone.now())
+    Customer.objects.update(refresh_wanted_at=timezone.now())
+    inbox.drain(worker_api())
+    assert Subscription.objects.tier_of(buyer.user_id) == "pro"
+    assert TierChange.objects.count() == OutgoingMail.objects.count() == 2
+    assert not WebhookEvent.objects.filter(state="pending").exists()
+
+
+def test_attempts_are_never_further_apart_than_half_a_minute(bob: Person) -> None:
+    """So whatever waits is tried within it once Stripe is back, however long it was away."""
+    customer = Customer.objects.create(user=bob.user, mode="sandbox", stripe_id="cus_1")
+    away = FakeStripe()
+    away.away = True
+    found = event("invoice.paid")
+    inbox.record(found, text_of(found))
+    waits = []
+    for _ in range(40):
+        before = timezone.now()
+        with pytest.raises(StripeAway):
+            refresh(customer.pk, away)
+        again = WebhookEvent.objects.get().next_attempt_at
+        customer.refresh_from_db()
+        assert customer.refresh_wanted_at == again
+        waits.append(round((again - before).total_seconds()))
+    assert waits[:5] == [2, 5, 10, 20, 30]
+    assert max(waits) <= LONGEST_WAIT
+    assert WebhookEvent.objects.get().attempts == len(waits)
+
+
+def test_the_inbox_drains_when_stripe_is_back(
+    shop: Shop, gate: StripeGate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the worker's own calls, its own back-off and the real clock."""
+    customers = [shop.customer() for _ in range(BUYERS)]
+    gate.status = 503
+    with Workers(gate.base) as workers:
+        workers.start()
+        for customer in customers:
+            shop.buy(customer)
+        shop.deliver(times=2)
+        _await(lambda: Customer.objects.filter(refresh_failures__gte=1).exists())
+        assert not TierChange.objects.exists()
+        gate.status, back = None, time.monotonic()
+        _await(lambda: not WebhookEvent.objects.filter(state="pending").exists())
+        took = time.monotonic() - back
+    for customer in customers:
+        assert Subscription.objects.tier_of(customer.user_id) == "pro"
+    assert TierChange.objects.count() == OutgoingMail.objects.count() == BUYERS
+    with capsys.disabled():
+        print(f" [drained {took:.1f} s after Stripe was back]", end="")
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class OddStripe(FakeStripe):
+    """Its answer about one customer has a shape that nobody foresaw."""
+
+    def fetch(self, customer_id: str, session_ids: Sequence[str] = ()) -> CustomerState:
+        if customer_id == "cus_1":
+            raise KeyError("items")
+        return super().fetch(customer_id, session_ids)
+
+
+def test_a_customer_whom_nobody_can_make_sense_of_holds_up_nobody_else(
+    bob: Person, charlie: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = OddStripe()
+    Customer.objects.create(user=bob.user, mode="sandbox", stripe_id="cus_1")
+    Customer.objects.create(user=charlie.user, mode="sandbox", stripe_id="cus_2")
+    odd.set("cus_2", subscription())
+    for whose in ("cus_1", "cus_2"):
+        found = event("invoice.paid", whose)
+        inbox.record(found, text_of(found))
+    assert inbox.drain(odd) == 1
+    assert "can't be refreshed" in caplog.text
+    assert Subscription.objects.tier_of(charlie.user.pk) == "pro"
+    assert Subscription.objects.tier_of(bob.user.pk) == "free"
+    waiting = WebhookEvent.objects.get(state="pending")
+    assert (waiting.customer_stripe_id, waiting.outcome) == ("cus_1", "KeyError")
+
+
+# Pages --------------------------------------------------------------------------------------
+
+
+def test_no_page_waits_longer_for_stripe_than_five_seconds(gate: StripeGate) -> None:
+    gate.hangs = True
+    began = time.monotonic()
+    with pytest.raises(StripeAway):
+        web_api().fetch("cus_1")
+    assert time.monotonic() - began < LONGEST_PAGE
+    assert len(gate.calls) == 1  # the first call that hangs is the last one
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_page_hears_of_stripe_s_trouble_at_once(status: int, gate: StripeGate) -> None:
+    gate.status = status
+    with pytest.raises(StripeAway):
+        web_api().fetch("cus_1")
+    assert len(gate.calls) == 1
+
+
+def test_the_worker_tries_a_silent_stripe_three_times_and_then_gives_up(gate: StripeGate) -> None:
+    gate.hangs = True
+    with pytest.raises(StripeAway):
+        StripeApi(key=KEY, base=gate.base, timeout=0.2).fetch("cus_1")
+    assert len(gate.calls) == 3
