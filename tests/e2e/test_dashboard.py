@@ -53,7 +53,7 @@ def test_the_figures_follow_without_a_reload(page: Page, site: GatewayServer) ->
     expect(page.locator("tbody tr", has_text="laptop")).to_contain_text("answered")
 
 
-def test_the_8th_and_the_10th_request_of_an_hour(
+def test_the_5th_the_8th_and_the_10th_request_of_an_hour(
     new_page: NewPage, site: GatewayServer, picture: Picture
 ) -> None:
     page = new_page()
@@ -61,13 +61,16 @@ def test_the_8th_and_the_10th_request_of_an_hour(
     secret = create_token(page)
     for days, requests in enumerate((40, 6, 17, 29, 48, 35, 26, 4, 9, 15, 32, 20, 11), start=1):
         spend(site, email, requests, 180, days)
-    for _ in range(7):
+    for _ in range(4):
         assert ask(site, secret) == 200
     page.goto("/dashboard/")
     expect(page.get_by_text("Requests this hour")).to_be_visible()
     expect(page.get_by_text("You have used")).to_be_hidden()
 
     assert ask(site, secret) == 200
+    expect(page.get_by_text("You have used 50 % of this hour’s requests.")).to_be_visible()
+    for _ in range(3):
+        assert ask(site, secret) == 200
     expect(page.get_by_text("You have used 80 % of this hour’s requests.")).to_be_visible()
     picture(page, "dashboard-near-limit")
     page.get_by_role("button", name="Dismiss").click()
