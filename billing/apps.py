@@ -6,5 +6,5 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connects what listens to sign-ups."""
-        from billing.pages import recommended  # noqa: F401
+        """Connects what listens to accounts."""
+        from billing.pages import listeners  # noqa: F401

@@ -81,8 +81,15 @@ class StripeSandbox:
 
     def get(self, path: str) -> dict[str, Any]:
         """An object or a list of the API's, as it is on the wire."""
+        return self._api("GET", path)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Deletes an object, as somebody does in Stripe's dashboard."""
+        return self._api("DELETE", path)
+
+    def _api(self, method: str, path: str) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"{self.base}/v1/{path}", headers={"Authorization": f"Bearer {KEY}"}
+            f"{self.base}/v1/{path}", headers={"Authorization": f"Bearer {KEY}"}, method=method
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             found: dict[str, Any] = json.loads(answer.read())

@@ -1,18 +1,14 @@
 """`/r/CODE/`: a recommendation is remembered until its reader signs up."""
 
 import datetime as dt
-from typing import Any, Final
+from typing import Final
 
-from allauth.account.signals import user_signed_up
 from django.conf import settings
-from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts import visitors
-from accounts.models import User
 from billing.payments import referrals
 
 COOKIE: Final = "scalix_recommended"
@@ -38,13 +34,10 @@ def recommended(request: HttpRequest, code: str) -> HttpResponse:
     return response
 
 
-@receiver(user_signed_up)
-def remember_who_recommended(request: HttpRequest, user: User, **_: Any) -> None:
-    """Connects a new user with whoever sent them."""
-    code = request.get_signed_cookie(
-        COOKIE, default=None, salt=_SALT, max_age=int(_REMEMBERED.total_seconds())
+def code_in(request: HttpRequest) -> str:
+    """The code that this browser came with; empty: none, or one that we did not sign."""
+    return str(
+        request.get_signed_cookie(
+            COOKIE, default="", salt=_SALT, max_age=int(_REMEMBERED.total_seconds())
+        )
     )
-    if not code:
-        return
-    credential = request.COOKIES.get(visitors.COOKIE, "")
-    referrals.record(code, user, visitors.visitor_id_of(credential) if credential else None)

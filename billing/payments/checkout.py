@@ -220,17 +220,19 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
     """Makes the user a customer at Stripe, once, whatever happens in between.
 
     In a transaction of its own: a session that can't be made doesn't undo it.  The key returns
-    the same customer to whoever was killed before the commit.
+    the same customer to whoever was killed before the commit, and another one to whoever's first
+    was found deleted.
     """
     with transaction.atomic():
         _wait_briefly()
         Customer.objects.get_or_create(user=user, mode=settings.STRIPE_MODE)
         customer = _locked(user)
         if not customer.stripe_id:
+            found_gone = customer.fetched_at.isoformat() if customer.fetched_at else "new"
             customer.stripe_id = stripe.create_customer(
                 user_id=str(user.pk),
                 email=user.email,
-                idempotency_key=f"scalix-user-{user.pk}-{customer.pk}",
+                idempotency_key=f"scalix-user-{customer.pk}-{found_gone}",
             )
             customer.save(update_fields=["stripe_id"])
 

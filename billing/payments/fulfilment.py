@@ -74,11 +74,15 @@ def _refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
     # one has written, so an older answer never overwrites a newer one.
     customer = Customer.objects.select_for_update(no_key=True).get(pk=customer_pk)
     if not customer.stripe_id:
+        customer.refresh_wanted_at = None
+        customer.save(update_fields=["refresh_wanted_at"])
         return None
     hints = list(_pending(customer).values_list("pk", flat=True))  # those that this fetch answers
     now = timezone.now()
     sessions = {one.stripe_id: one for one in customer.checkouts.filter(state="open")}
     state = _fetched(customer.stripe_id, list(sessions), stripe)
+    if state.email and state.email != customer.user.email:
+        stripe.change_email(customer.stripe_id, customer.user.email)
     given = entitlement(state, now)
     returned = _give_back(customer, state, stripe)
     owes = _note_surplus(customer, given)
@@ -107,7 +111,11 @@ def _fetched(stripe_id: str, session_ids: list[str], stripe: StripeApi) -> Custo
         # Deleted at Stripe, or of another account: nothing is paid by it.  Any other refusal, of
         # a revoked key for one, says nothing about the customer.
         logger.exception("Stripe does not know %s", stripe_id)
-        return CustomerState(id=stripe_id)
+        return CustomerState(
+            id=stripe_id,
+            sessions=tuple(SessionState(one, "expired", "unpaid") for one in session_ids),
+            is_gone=True,
+        )
 
 
 def _pending(customer: Customer) -> QuerySet[WebhookEvent]:
@@ -229,8 +237,10 @@ def _remember(
     customer.card_brand = card.brand if card else ""
     customer.card_last_four = card.last_four if card else ""
     customer.card_fingerprint = card.fingerprint if card else ""
-    customer.has_paid = state.has_paid
+    customer.has_paid = customer.has_paid or state.has_paid
     customer.disputed = given.disputed
+    if state.is_gone:
+        customer.stripe_id = None  # the next checkout makes another one
     customer.save()
 
 

@@ -85,3 +85,7 @@ class CustomerState:
     card: CardState | None = None
     has_paid: bool = False
     """Whether any invoice of theirs was ever paid with money."""
+    email: str = ""
+    """Where receipts go."""
+    is_gone: bool = False
+    """Whether there is no such customer any more, or never was with this key."""

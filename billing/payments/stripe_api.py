@@ -116,11 +116,18 @@ class StripeApi:
         return customer.id
 
     @_translated
+    def change_email(self, customer_id: str, email: str) -> None:
+        """From now on receipts go there."""
+        self._v1.customers.update(customer_id, {"email": email})
+
+    @_translated
     def fetch(self, customer_id: str, session_ids: Sequence[str] = ()) -> CustomerState:
-        """The customer now, with these sessions; StripeRefused when there is no such customer."""
+        """The customer now, with these sessions; StripeMissing when there is no such customer."""
         customer = self._v1.customers.retrieve(
             customer_id, {"expand": ["invoice_settings.default_payment_method"]}
         ).to_dict()
+        if customer.get("deleted"):
+            raise StripeMissing("the customer was deleted")
         listed = self._v1.subscriptions.list(
             {
                 "customer": customer_id,
@@ -138,6 +145,7 @@ class StripeApi:
             sessions=tuple(self.session(one) for one in session_ids),
             card=_card(customer, subscriptions),
             has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
+            email=customer.get("email") or "",
         )
 
     @_translated

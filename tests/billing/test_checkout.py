@@ -4,9 +4,11 @@ import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from allauth.account.signals import email_changed
 from django.db import connections
 from django.utils import timezone
 
+from accounts.models import User
 from billing.metering.usage import Counters, Usage
 from billing.models import Subscription
 from billing.payments import checkout, inbox
@@ -262,3 +264,33 @@ def test_the_portal_is_for_whoever_stripe_knows(sandbox: StripeSandbox, bob: Per
     begin(bob)
 
     assert checkout.portal(bob.user, web_api()).startswith(sandbox.base)
+
+
+def test_a_customer_that_was_deleted_at_stripe_is_free_and_may_begin_again(
+    sandbox: StripeSandbox, bob: Person
+) -> None:
+    begin(bob)
+    sandbox.pay(only_checkout().stripe_id)
+    checkout.ask_for_refresh(bob.user)
+    inbox.drain(worker_api())
+    first = Customer.objects.get().stripe_id
+    sandbox.delete(f"customers/{first}")
+    checkout.ask_for_refresh(bob.user)
+    inbox.drain(worker_api())
+
+    assert Subscription.objects.tier_of(bob.user.pk) == "free"
+    begin(bob)
+    again = Customer.objects.get()
+    assert again.stripe_id not in (None, first)
+    assert only_checkout().total_cents == 2999, "who has paid once has no first month"
+
+
+def test_receipts_go_to_the_users_own_address(sandbox: StripeSandbox, bob: Person) -> None:
+    begin(bob)
+    bob.user.email = "bob@elsewhere.example"
+    bob.user.save()
+    email_changed.send(User, request=None, user=bob.user)
+    inbox.drain(worker_api())
+
+    customer = sandbox.get(f"customers/{Customer.objects.get().stripe_id}")
+    assert customer["email"] == "bob@elsewhere.example"
