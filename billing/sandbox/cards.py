@@ -47,10 +47,10 @@ class CardToTry:
 
 
 TO_TRY: Final = (
-    CardToTry("good", GOOD, "is paid"),
+    CardToTry("good", GOOD, "is accepted"),
     CardToTry("declined", DECLINED, "is declined"),
     CardToTry("authenticate", AUTHENTICATE, "asks for 3-D Secure"),
-    CardToTry("later", DECLINES_LATER, "pays now, is declined later"),
+    CardToTry("later", DECLINES_LATER, "is accepted now, declined later"),
 )
 
 TOKENS: Final = {

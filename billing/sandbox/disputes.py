@@ -12,9 +12,8 @@ STATUSES: Final = ("needs_response", "won", "lost")
 
 def dispute(sandbox: Sandbox, charge: Object, status: str) -> Object:
     """Opens a charge's dispute, or decides it; one that is decided stays so."""
-    found = next(
-        (one for one in sandbox.store.every("dispute") if one["charge"] == charge["id"]), None
-    )
+    disputes = sandbox.store.every("dispute")
+    found = next((one for one in disputes if one["charge"] == charge["id"]), None)
     found = found or _opened(sandbox, charge)
     if found["status"] != "needs_response":
         raise ApiError(f"The dispute has been {found['status']}.", "", "status")

@@ -74,9 +74,12 @@ def void(sandbox: Sandbox, invoice: Object) -> Object:
 
 
 def of_subscription(sandbox: Sandbox, subscription: Object, *statuses: str) -> list[Object]:
-    """A subscription's invoices, newest first."""
-    found = sandbox.store.of_customer("invoice", subscription["customer"], *statuses)
-    return [one for one in found if subscription_of(one) == subscription["id"]]
+    """A subscription's invoices with these statuses, newest first."""
+    return [
+        one
+        for one in sandbox.store.every("invoice", owner=subscription["customer"])
+        if one["status"] in statuses and subscription_of(one) == subscription["id"]
+    ]
 
 
 def subscription_of(invoice: Object) -> str:

@@ -25,7 +25,7 @@ def use(sandbox: Sandbox, method: Object) -> str:
     chosen = customer["invoice_settings"] | {"default_payment_method": method["id"]}
     sandbox.save("customer.updated", customer | {"invoice_settings": chosen}, before)
     refused = ""
-    for one in sandbox.store.of_customer("subscription", customer["id"]):
+    for one in sandbox.store.every("subscription", owner=customer["id"]):
         if one["status"] in subscriptions.ENDED:
             continue
         subscriptions.update(sandbox, one, default_payment_method=method["id"])

@@ -31,18 +31,25 @@ KINDS: Final = {
 _FILTERS: Final[dict[str, tuple[str, ...]]] = {
     "customer": ("email",),
     "price": ("product", "currency", "type"),
-    "checkout.session": ("customer", "status", "subscription"),
-    "subscription": ("customer",),
-    "invoice": ("customer", "status", "collection_method"),
-    "invoice_payment": ("invoice", "status"),
-    "payment_intent": ("customer",),
-    "payment_method": ("customer", "type"),
-    "charge": ("customer", "payment_intent"),
+    "checkout.session": ("status", "subscription"),
+    "invoice": ("status", "collection_method"),
+    "invoice_payment": ("status",),
+    "payment_method": ("type",),
+    "charge": ("payment_intent",),
     "refund": ("charge", "payment_intent"),
     "dispute": ("charge", "payment_intent"),
     "event": ("type",),
 }
-"""By which texts a list can be narrowed."""
+"""By which texts a list can be narrowed, beside its objects' owner."""
+_OWNERS: Final = {
+    "charge": "customer",
+    "checkout.session": "customer",
+    "invoice": "customer",
+    "invoice_payment": "invoice",
+    "payment_intent": "customer",
+    "payment_method": "customer",
+    "subscription": "customer",
+}
 _FLAGS: Final[dict[str, tuple[str, ...]]] = {
     "product": ("active",),
     "price": ("active",),
@@ -61,7 +68,6 @@ _EXPANDED: Final = {
     "subscription": "subscription",
 }
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
-    "gte": lambda a, b: a >= b,
     "gt": lambda a, b: a > b,
     "lte": lambda a, b: a <= b,
     "lt": lambda a, b: a < b,
@@ -83,11 +89,14 @@ def listed(sandbox: Sandbox, path: str, params: Params) -> Object:
     kind = KINDS[path]
     limit = params.optional_whole("limit", 1, 100) or 10
     after, before = params.optional("starting_after"), params.optional("ending_before")
-    fits = list(_fits(sandbox, kind, params))
+    owner = params.optional(_OWNERS[kind]) if kind in _OWNERS else None
+    created = params.group("created")
+    since = created.optional_whole("gte", high=LATEST) or 0
+    fits = [*_fits(sandbox, kind, params), *_created(created)]
     params.done()
     found = [
         one
-        for one in sandbox.store.every(kind)
+        for one in sandbox.store.every(kind, owner=owner or "", since=since)
         if not one.get("deleted") and all(fit(one) for fit in fits)
     ]
     if before:
@@ -126,7 +135,6 @@ def _fits(sandbox: Sandbox, kind: str, params: Params) -> Iterator[Fits]:
     for name in _FLAGS.get(kind, ()):
         if (flag := params.flag(name)) is not None:
             yield _same(name, flag)
-    yield from _created(params)
     special = {"subscription": _subscriptions, "invoice": _invoices, "price": _prices}
     if kind in special:
         yield special[kind](params)
@@ -142,10 +150,9 @@ def _dated(compare: Callable[[int, int], bool], moment: int) -> Fits:
     return lambda one: compare(one["created"], moment)
 
 
-def _created(params: Params) -> Iterator[Fits]:
-    range_ = params.group("created")
+def _created(given: Params) -> Iterator[Fits]:
     for name, compare in _COMPARISONS.items():
-        if (moment := range_.optional_whole(name, high=LATEST)) is not None:
+        if (moment := given.optional_whole(name, high=LATEST)) is not None:
             yield _dated(compare, moment)
 
 

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from billing.sandbox import indexes
+
 Object = dict[str, Any]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS objects (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, kind TEXT, body TEXT);
-CREATE INDEX IF NOT EXISTS objects_kind ON objects (kind, seq);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT UNIQUE, kind TEXT, created INTEGER, owner TEXT, due INTEGER, body TEXT);
+CREATE INDEX IF NOT EXISTS objects_created ON objects (kind, created);
+CREATE INDEX IF NOT EXISTS objects_owner ON objects (owner, kind);
+CREATE INDEX IF NOT EXISTS objects_due ON objects (due) WHERE due IS NOT NULL;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, request TEXT, status INTEGER, body TEXT);
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -44,9 +49,17 @@ class Store:
     def put(self, found: Object) -> Object:
         """Writes an object, new or not."""
         self.db.execute(
-            "INSERT INTO objects (id, kind, body) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (found["id"], found["object"], json.dumps(found)),
+            "INSERT INTO objects (id, kind, created, owner, due, body) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, due = excluded.due,"
+            " body = excluded.body",
+            (
+                found["id"],
+                found["object"],
+                found.get("created", 0),
+                indexes.owner(found),
+                indexes.due_at(found),
+                json.dumps(found),
+            ),
         )
         return found
 
@@ -62,19 +75,27 @@ class Store:
         found = self.db.execute("SELECT 1 FROM objects WHERE id = ?", (object_id,)).fetchone()
         return found is not None
 
-    def every(self, kind: str, *statuses: str) -> list[Object]:
-        """All objects of a kind or, of these, those with one of the statuses; newest first."""
-        rows = self.db.execute(
-            "SELECT body FROM objects WHERE kind = ?1 AND (?2 = '[]' OR"
-            " json_extract(body, '$.status') IN (SELECT value FROM json_each(?2)))"
-            " ORDER BY seq DESC",
-            (kind, json.dumps(statuses)),
-        )
+    def every(self, kind: str, *, owner: str = "", since: int = 0) -> list[Object]:
+        """All objects of a kind, newest first; those of one owner, or made since, if told."""
+        if owner:
+            rows = self.db.execute(
+                "SELECT body FROM objects WHERE kind = ? AND created >= ? AND owner = ?"
+                " ORDER BY seq DESC",
+                (kind, since, owner),
+            )
+        else:
+            rows = self.db.execute(
+                "SELECT body FROM objects WHERE kind = ? AND created >= ? ORDER BY seq DESC",
+                (kind, since),
+            )
         return [json.loads(row[0]) for row in rows]
 
-    def of_customer(self, kind: str, customer: str, *statuses: str) -> list[Object]:
-        """Those of `every` that are the customer's."""
-        return [one for one in self.every(kind, *statuses) if one["customer"] == customer]
+    def first_due(self, until: int) -> tuple[Object, int] | None:
+        """What is due first, and when; None where nothing is due by then."""
+        row = self.db.execute(
+            "SELECT body, due FROM objects WHERE due <= ? ORDER BY due, seq LIMIT 1", (until,)
+        ).fetchone()
+        return (json.loads(row[0]), row[1]) if row else None
 
     def delete(self, object_id: str) -> None:
         """Forgets an object."""

@@ -6,8 +6,6 @@ from billing.sandbox import invoices
 from billing.sandbox.sandbox import Sandbox
 from billing.sandbox.store import Object
 
-GOING_ON: Final = ("active", "trialing", "past_due", "unpaid")
-"""The statuses in which periods follow each other."""
 ENDED: Final = ("canceled", "incomplete_expired")
 
 

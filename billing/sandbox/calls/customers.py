@@ -32,11 +32,12 @@ def update_customer(sandbox: Sandbox, params: Params, customer_id: str) -> Objec
 def delete_customer(sandbox: Sandbox, _: Params, customer_id: str) -> Object:
     """Ends everything of theirs."""
     found = sandbox.need("customer", customer_id)
-    for one in sandbox.store.of_customer("subscription", customer_id):
+    for one in sandbox.store.every("subscription", owner=customer_id):
         if one["status"] not in subscriptions.ENDED:
             subscriptions.cancel(sandbox, one, "cancellation_requested")
-    for session in sandbox.store.of_customer("checkout.session", customer_id, "open"):
-        checkout.expire(sandbox, session)
+    for session in sandbox.store.every("checkout.session", owner=customer_id):
+        if session["status"] == "open":
+            checkout.expire(sandbox, session)
     sandbox.emit("customer.deleted", found)
     return sandbox.store.put({"id": customer_id, "object": "customer", "deleted": True})
 

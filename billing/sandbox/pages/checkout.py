@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from billing.sandbox import cards, checkout
+from billing.sandbox.errors import missing
 from billing.sandbox.pages.rendering import Form, gone, page, see_other, served
 from billing.sandbox.sandbox import Sandbox
 from billing.sandbox.store import Object
@@ -71,7 +72,10 @@ class _Checkout:
         return see_other(f"/c/pay/{session['id']}{refused}")
 
     def _session(self, request: web.Request) -> Object:
-        return self._sandbox.need("checkout.session", request.match_info["session"])
+        found = checkout.session(self._sandbox, request.match_info["session"])
+        if found is None:
+            raise missing("checkout.session", request.match_info["session"])
+        return found
 
     def _form(
         self, session: Object, form: Form, *, field: str = "", message: str = ""

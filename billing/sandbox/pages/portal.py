@@ -45,7 +45,7 @@ class _Portal:
             "portal.html",
             subscriptions=[visit.described(one) for one in visit.subscriptions()],
             card=method["card"] if method else None,
-            invoices=self._sandbox.store.of_customer("invoice", visit.customer["id"]),
+            invoices=self._sandbox.store.every("invoice", owner=visit.customer["id"]),
             done=_DONE.get(request.query.get("done", ""), ""),
         )
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from billing.sandbox import cards, cycle
+from billing.sandbox import cards
 from billing.sandbox.errors import ApiError
 from billing.sandbox.sandbox import Sandbox
 
@@ -31,7 +31,6 @@ def served(sandbox: Sandbox, act: Act) -> Callable[[web.Request], Awaitable[web.
         form = await _typed(request)
         try:
             with sandbox.store.transaction():
-                cycle.catch_up(sandbox)
                 return act(request, form)
         except (ApiError, UnicodeError):
             return gone()

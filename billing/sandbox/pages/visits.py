@@ -63,7 +63,7 @@ class Visit:
 
     def subscriptions(self) -> list[Object]:
         """Those that go on; where none does, the last one."""
-        found = self.sandbox.store.of_customer("subscription", self.customer["id"])
+        found = self.sandbox.store.every("subscription", owner=self.customer["id"])
         return [one for one in found if one["status"] not in subscriptions.ENDED] or found[:1]
 
     def subscription(self, request: web.Request) -> Object:
