@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from types import TracebackType
 from typing import Final, Self
 
@@ -84,7 +85,11 @@ def _work(parent: int) -> None:
 
     stripe = worker_api()
     while os.getppid() == parent:
-        inbox.drain(stripe)
+        try:
+            inbox.drain(stripe)
+        except Exception:  # noqa: BLE001  (as with Celery, the next task comes all the same)
+            traceback.print_exc()
+            connection.close()
         time.sleep(_PAUSE)
 
 
