@@ -1,10 +1,9 @@
 """The customer portal's sessions and settings, and the account itself."""
 
-from typing import Any, Final
+from typing import Final
 
 from billing.sandbox import shapes
 from billing.sandbox.calls.call import Call, texts
-from billing.sandbox.errors import ApiError
 from billing.sandbox.params import Params
 from billing.sandbox.sandbox import Sandbox
 from billing.sandbox.store import Object, new_id
@@ -16,6 +15,15 @@ _FEATURES: Final = (
     "subscription_cancel",
     "subscription_update",
 )
+
+_DETAILS: Final = (
+    "allowed_updates",
+    "cancellation_reason",
+    "default_allowed_updates",
+    "proration_behavior",
+    "schedule_at_period_end",
+)
+"""Of features: kept as they are given, and without effect here."""
 
 
 def create_session(sandbox: Sandbox, params: Params, _: str) -> Object:
@@ -71,20 +79,30 @@ def account(sandbox: Sandbox, _: Params, __: str) -> Object:
 def _given(params: Params, found: Object) -> Object:
     found |= texts(params, "default_return_url", "name")
     found["metadata"] = params.metadata(found["metadata"])
-    found["business_profile"] |= _group(params, "business_profile")
-    for name, feature in _group(params, "features").items():
-        if name not in _FEATURES or not isinstance(feature, dict):
-            raise ApiError(f"Received unknown parameter: features[{name}]", "parameter_unknown")
-        found["features"][name] |= feature
+    profile = params.group("business_profile")
+    found["business_profile"] |= texts(
+        profile, "headline", "privacy_policy_url", "terms_of_service_url"
+    )
+    features = params.group("features")
+    for name in _FEATURES:
+        found["features"][name] |= _feature(features.group(name))
     params.ignore("login_page")
     return found
 
 
-def _group(params: Params, name: str) -> dict[str, Any]:
-    given = params.free(name) or {}
-    if not isinstance(given, dict):
-        raise ApiError(f"Invalid {name}: it has to be a group.", "parameter_invalid", name)
-    return given
+def _feature(given: Params) -> Object:
+    """What is given of a feature."""
+    found: Object = {name: given.free(name) for name in _DETAILS if name in given}
+    if "enabled" in given:
+        found["enabled"] = given.flag("enabled")
+    if "mode" in given:
+        found["mode"] = given.choice("mode", "at_period_end", "immediately")
+    if "products" in given:
+        found["products"] = [
+            {"product": one.text("product"), "prices": one.texts("prices")}
+            for one in given.groups("products")
+        ]
+    return found
 
 
 CALLS: dict[tuple[str, str], Call] = {
