@@ -11,6 +11,7 @@ from aiohttp import web
 from billing.sandbox import control, cycle, pages
 from billing.sandbox.api import Api
 from billing.sandbox.deliveries import Deliveries
+from billing.sandbox.errors import ApiError
 from billing.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,10 @@ def make_app(sandbox: Sandbox, key: str, deliveries: Deliveries) -> web.Applicat
 
 
 async def _every(seconds: float, act: Callable[[], None]) -> None:
-    """Acts again and again.  A full disk ends nothing: it is tried again."""
+    """Acts again and again; what can't be done now, as on a full disk, is tried again."""
     while True:
         try:
             act()
-        except sqlite3.Error:
-            logger.exception("the sandbox's state can't be written")
+        except (sqlite3.Error, ApiError):
+            logger.exception("the sandbox could not do what is due")
         await asyncio.sleep(seconds)

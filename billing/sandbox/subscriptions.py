@@ -21,8 +21,7 @@ def update(sandbox: Sandbox, subscription: Object, **changes: Any) -> Object:
 def cancel(sandbox: Sandbox, subscription: Object, reason: str) -> Object:
     """Ends it at once; what is owed stays owed, and is not asked for any more."""
     before, now = subscription["status"], sandbox.clock.now()
-    for invoice in invoices.of_subscription(sandbox, subscription, "open"):
-        sandbox.store.put(invoice | {"next_payment_attempt": None, "auto_advance": False})
+    _stop_asking(sandbox, subscription)
     subscription |= {"status": "canceled", "ended_at": now}
     subscription["canceled_at"] = subscription["canceled_at"] or now
     subscription["cancellation_details"] |= {"reason": reason}
@@ -50,6 +49,8 @@ def set_status(sandbox: Sandbox, subscription: Object, status: str) -> Object:
     """Puts it into a status that no card leads to here; for tests."""
     if status == "canceled":
         return cancel(sandbox, subscription, "cancellation_requested")
+    if status in ENDED:
+        _stop_asking(sandbox, subscription)
     before = {"status": subscription["status"]}
     subscription["status"] = status
     if status == "trialing":
@@ -57,6 +58,12 @@ def set_status(sandbox: Sandbox, subscription: Object, status: str) -> Object:
         subscription |= {"trial_end": period_end(subscription)}
     event = "paused" if status == "paused" else "updated"
     return sandbox.save(f"customer.subscription.{event}", subscription, before)
+
+
+def _stop_asking(sandbox: Sandbox, subscription: Object) -> None:
+    """What is owed stays owed, and no retry comes any more."""
+    for invoice in invoices.of_subscription(sandbox, subscription, "open"):
+        sandbox.store.put(invoice | {"next_payment_attempt": None, "auto_advance": False})
 
 
 def _end(sandbox: Sandbox, found: Object, moment: int | None, at_period_end: bool) -> Object:

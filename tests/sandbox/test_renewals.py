@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from tests.sandbox.running import RunningSandbox
-from tests.sandbox.shop import DAY, DECLINES_LATER, Shop
+from tests.sandbox.shop import DAY, DECLINES_LATER, Shop, client
 
 
 def period(subscription: stripe.Subscription) -> tuple[int, int]:
@@ -254,3 +254,24 @@ def test_a_test_can_have_any_status(shop: Shop, status: str, event: str) -> None
     shop.control("subscription", id=subscription.id, status=status)
     assert shop.subscription(subscription.id).status == status
     assert shop.happened()[-1] == f"customer.subscription.{event}"
+
+
+def test_an_expired_subscription_is_not_asked_for_what_it_owes(shop: Shop) -> None:
+    subscription = shop.subscribed(DECLINES_LATER)
+    shop.advance(days=32)
+    shop.control("subscription", id=subscription.id, status="incomplete_expired")
+    shop.v1.customers.delete(str(subscription.customer))
+    shop.advance(days=20)
+    assert shop.invoices(subscription.id)[0].attempt_count == 1
+
+
+def test_what_fell_due_while_it_was_off_happens_at_its_start(tmp_path: Path) -> None:
+    state, begins = tmp_path / "state.sqlite3", at("2027-05-10T12:00")
+    with RunningSandbox(state, now=begins) as running:
+        shop = Shop(running.base)
+        subscription = shop.subscribed()
+    with RunningSandbox(state, now=begins + 70 * DAY) as running:
+        later = client(running.base).invoices.list({"subscription": subscription.id}).data
+        assert [one.amount_paid for one in later] == [2999] * 3
+        ends = period(subscription)[1]
+        assert later[1].created == ends  # as of the moment at which it fell due
