@@ -11,6 +11,7 @@ from gateway.runtime import Gateway
 from tests.conftest import Person
 from tests.pages.reading import Elements, source, words
 from tests.pages.spending import spend
+from tests.stripe_sandbox import StripeSandbox
 
 
 async def test_a_stranger_sees_what_the_first_month_costs_and_then(somebody: AsyncClient) -> None:
@@ -151,3 +152,30 @@ async def test_who_comes_from_a_prompt_is_counted_once(as_bob: AsyncClient, bob:
 
     noted = await FunnelEvent.objects.aget(kind="clicked")
     assert (noted.account_id, noted.trigger) == (bob.account_id, "limit_reached")
+
+
+async def test_amount_coupon_and_buyer_are_ours_to_say_and_not_the_forms(
+    sandbox: StripeSandbox, as_bob: AsyncClient, bob: Person, alice: Person
+) -> None:
+    tampered = {
+        "price": "scalix_pro_annual",
+        "amount": "1",
+        "total_cents": "1",
+        "unit_amount": "1",
+        "coupon": "scalix_pro_monthly-first_month-1500",
+        "discounts[0][coupon]": "scalix_pro_monthly-first_month-1500",
+        "user": str(alice.user.pk),
+        "user_id": str(alice.user.pk),
+        "customer": "cus_alice",
+        "mode": "payment",
+    }
+
+    answer = await as_bob.post("/billing/checkout/", tampered)
+
+    assert answer.status_code == 303
+    made = await Checkout.objects.select_related("customer").aget()
+    assert made.total_cents == 28790
+    assert made.customer.user_id == bob.user.pk
+    session = sandbox.get(f"checkout/sessions/{made.stripe_id}")
+    assert (session["amount_total"], session["client_reference_id"]) == (28790, str(bob.user.pk))
+    assert answer["location"] == session["url"]
