@@ -28,6 +28,12 @@ API_VERSION: Final = "2026-10-28.endive"
 OBJECT_KEY: Final = "scalix"
 """Metadata of our products, prices and coupons.  A price that lost its lookup key keeps this."""
 
+PAGE_TIMEOUT: Final = 2.2
+"""Seconds that a page's call of Stripe may take."""
+
+PAGE_BEGINS: Final = 2.7
+"""Seconds within which a page begins its calls; slow answers would add up."""
+
 _TOLERANCE_SECONDS: Final = 300
 _A_PERIOD_S_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # may be a moment older than its period
 
@@ -73,6 +79,8 @@ def _translated(
 
     @wraps(method)
     def translated(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise StripeAway("no time is left for another call")
         try:
             return method(self, *args, **kwargs)
         except stripe.StripeError as error:
@@ -92,6 +100,9 @@ def _ours(error: stripe.StripeError) -> StripeError:
 
 class StripeApi:
     """Stripe with our key.  Safe to share between threads."""
+
+    deadline: float | None = None
+    """By the monotonic clock; no call begins after it."""
 
     def __init__(self, *, key: str, base: str = "", timeout: float = 5.0, retries: int = 2) -> None:
         """`base`: another address than Stripe's own; `timeout`: seconds an attempt may take."""
@@ -425,10 +436,15 @@ def _or_none(retrieve: Callable[[], Any]) -> dict[str, Any] | None:
 
 
 def web_api() -> StripeApi:
-    """For a page: two calls at most, so that no request waits longer than five seconds."""
-    return StripeApi(
-        key=settings.STRIPE_SECRET_KEY, base=settings.STRIPE_API_BASE, timeout=2.2, retries=0
+    """For one request of a page, which waits PAGE_BEGINS + PAGE_TIMEOUT at most for its calls."""
+    api = StripeApi(
+        key=settings.STRIPE_SECRET_KEY,
+        base=settings.STRIPE_API_BASE,
+        timeout=PAGE_TIMEOUT,
+        retries=0,
     )
+    api.deadline = time.monotonic() + PAGE_BEGINS
+    return api
 
 
 def worker_api() -> StripeApi:

@@ -44,6 +44,8 @@ class StripeGate:
         """With which every call is answered instead of passing."""
         self.hangs = False
         """Whether calls are taken and never answered."""
+        self.delay = 0.0
+        """Seconds that every answer takes."""
         self.held: Held | None = None
         self.over = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
@@ -97,6 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._gate.calls.append(f"{self.command} {self.path}")
+        self._gate.over.wait(self._gate.delay)
         held = self._gate.held
         if held and held.method != self.command:
             held = None

@@ -14,7 +14,14 @@ from billing.payments import inbox
 from billing.payments.fulfilment import refresh
 from billing.payments.models import Customer, OutgoingMail, TierChange, WebhookEvent
 from billing.payments.states import CustomerState
-from billing.payments.stripe_api import StripeApi, StripeAway, web_api, worker_api
+from billing.payments.stripe_api import (
+    PAGE_BEGINS,
+    PAGE_TIMEOUT,
+    StripeApi,
+    StripeAway,
+    web_api,
+    worker_api,
+)
 from scalix.celery import app as _celery  # noqa: F401  (as in the web process)
 from tests.billing.fake_stripe import FakeStripe, event, subscription, text_of
 from tests.billing.shop import Shop
@@ -199,6 +206,17 @@ def test_no_page_waits_longer_for_stripe_than_five_seconds(gate: StripeGate) -> 
         web_api().fetch("cus_1")
     assert time.monotonic() - began < LONGEST_PAGE
     assert len(gate.calls) == 1  # the first call that hangs is the last one
+
+
+def test_slow_answers_do_not_add_up_to_more(gate: StripeGate) -> None:
+    api = web_api()
+    gate.delay = 0.2
+    api.deadline = time.monotonic() + gate.delay / 2
+    assert api.customer_of_charge("ch_1") is None
+    with pytest.raises(StripeAway):
+        api.customer_of_charge("ch_1")
+    assert len(gate.calls) == 1
+    assert PAGE_BEGINS + PAGE_TIMEOUT < LONGEST_PAGE
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
