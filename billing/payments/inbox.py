@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import logging
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -52,6 +53,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), 'pending', 0, '')
     ON CONFLICT (event_id) DO NOTHING
 """
 _AT_ONCE: Final = 100
+_draining: Final = threading.Lock()
 _LONGEST: Final = 120  # the shortest of the columns; Stripe's ids and types are far shorter
 
 
@@ -92,8 +94,19 @@ def drain(stripe: StripeApi) -> int:
     """Refreshes every customer that something hints at now; how many that were.
 
     Stops at the first call that Stripe does not answer: the others would wait for it as long.
-    Whatever else is wrong with one customer, the others go on.
+    Whatever else is wrong with one customer, the others go on.  While one thread of a process is
+    at it the others leave it to it, and to the beat: with a Stripe that hangs, every thread of the
+    worker would hang with it, and nothing else would be done.
     """
+    if not _draining.acquire(blocking=False):
+        return 0
+    try:
+        return _drain(stripe)
+    finally:
+        _draining.release()
+
+
+def _drain(stripe: StripeApi) -> int:
     done = 0
     try:
         _find_customers_of_disputes(stripe)

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -167,6 +169,28 @@ def _await(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_while_one_thread_waits_for_stripe_no_other_does(shop: Shop, gate: StripeGate) -> None:
+    """Or a Stripe that hangs would keep the worker from everything else that it has to do."""
+
+    def drain() -> int:
+        try:
+            return inbox.drain(worker_api())
+        finally:
+            connection.close()
+
+    customer = shop.customer()
+    shop.buy(customer)
+    shop.deliver()
+    with ThreadPoolExecutor(1) as threads:
+        with gate.hold("GET") as held:
+            first = threads.submit(drain)
+            held.await_call()
+            assert inbox.drain(worker_api()) == 0
+            assert len(gate.calls) == 1
+        assert first.result() == 1
+    assert Subscription.objects.tier_of(customer.user_id) == "pro"
 
 
 class OddStripe(FakeStripe):
