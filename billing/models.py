@@ -82,6 +82,13 @@ class Subscription(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("user", "source"), name="one_subscription_a_source"),
         )
+        indexes = (
+            models.Index(
+                fields=("ends_at",),
+                condition=models.Q(source="stripe", tier="pro"),
+                name="paid_by_their_end",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.user}: {self.tier}"

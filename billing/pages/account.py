@@ -1,14 +1,19 @@
 """`/billing/`: the plan, what is paid for it and when, and the way to the customer portal."""
 
 from http import HTTPStatus
+from typing import Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
-from django_ratelimit.decorators import ratelimit
+from django_ratelimit.core import is_ratelimited
+from django_ratelimit.exceptions import Ratelimited
+from redis.exceptions import RedisError
 
 from accounts.models import User
 from billing.models import Subscription
@@ -17,6 +22,12 @@ from billing.pages.standing import standing_of
 from billing.payments import checkout, referrals
 from billing.payments.models import Referral
 from billing.payments.stripe_api import web_api
+
+_PORTALS: Final = "20/m"
+_UNCOUNTED: Final = (
+    "The store that counts forms does not answer, so nothing was changed. It is usually back "
+    "within seconds: try again."
+)
 
 
 @never_cache
@@ -28,15 +39,19 @@ def billing(request: HttpRequest) -> HttpResponse:
     return render(request, "billing/page.html", _context(request, user))
 
 
-@login_required
 @require_POST
-@ratelimit(group="portal", key="user", rate="20/m", block=True)  # type: ignore[untyped-decorator]
 def portal(request: HttpRequest) -> HttpResponse:
     """On to the customer portal; back on the page, with the reason, where that can't be."""
     user = request.user
-    assert isinstance(user, User)
+    if not isinstance(user, User):
+        return redirect_to_login(reverse("billing"))
     try:
+        if is_ratelimited(request, group="portal", key="user", rate=_PORTALS, increment=True):
+            raise Ratelimited
         return see_other(checkout.portal(user, web_api()))
+    except RedisError:
+        page = _context(request, user) | {"trouble": _UNCOUNTED}
+        return render(request, "billing/page.html", page, status=HTTPStatus.SERVICE_UNAVAILABLE)
     except checkout.StripeBusy as error:
         page = _context(request, user) | {"trouble": str(error)}
         return render(request, "billing/page.html", page, status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -23,4 +23,4 @@ def _past_due(request: HttpRequest) -> Standing | None:
     if not isinstance(request.user, User):
         return None
     standing = standing_of(request.user)
-    return standing if standing.past_due and standing.is_pro else None
+    return standing if standing.past_due and standing.access_ends_at else None

@@ -38,6 +38,16 @@ class Standing:
         return self.customer is not None and self.customer.status == "past_due"
 
     @property
+    def access_ends_at(self) -> dt.datetime | None:
+        """When the grace of an unpaid renewal is over; None: there is none."""
+        return self.customer.access_ends_at if self.customer is not None else None
+
+    @property
+    def price_cents(self) -> int:
+        """What they pay for a period, which may be another sum than the price that is sold now."""
+        return self.customer.price_cents if self.customer is not None else 0
+
+    @property
     def owes(self) -> bool:
         """Whether an invoice has to be paid before anything goes on."""
         return self.customer is not None and self.customer.status in ("past_due", "unpaid")

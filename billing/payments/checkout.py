@@ -4,6 +4,7 @@ The browser names a price key and nothing else: amounts and coupons are worked o
 """
 
 import datetime as dt
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,15 @@ from billing.payments.catalogue import ANNUAL, HEAVY_USE, MONTHLY, NEAR_LIMIT, P
 from billing.payments.heavy_use import heavy_days
 from billing.payments.models import Checkout, Customer, FunnelEvent, HeldOffer, SyncedObject
 from billing.payments.offers import History, Offer, ReferralClaim, Usage, offer
-from billing.payments.stripe_api import CreatedSession, StripeApi, StripeAway, StripeRefused
+from billing.payments.states import SessionState
+from billing.payments.stripe_api import (
+    CreatedSession,
+    StripeApi,
+    StripeAway,
+    StripeError,
+    StripeMissing,
+    StripeRefused,
+)
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -120,12 +129,13 @@ def begin(
     Raises CheckoutRefused; KeyError for a price key that is none of ours.
     """
     price = PRICES[price_key]
+    _refuse_payers(user)
     try:
         _at_stripe(user, stripe)
         with transaction.atomic():
             _wait_briefly()
             customer = _locked(user)
-            _refuse_payers(customer)
+            _refuse_payers(user)
             wanted = _facts_of(user, metered, timezone.now()).offer(price.key)
             kept = _kept_open(customer, wanted, stripe)
             if kept is not None:
@@ -141,6 +151,9 @@ def begin(
         raise
     except StripeAway as error:
         logger.warning("a checkout did not begin: %s", error)
+        raise StripeBusy from error
+    except StripeRefused as error:
+        logger.exception("a checkout did not begin")
         raise StripeBusy from error
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != "55P03":  # lock_not_available
@@ -160,7 +173,8 @@ def portal(user: User, stripe: StripeApi) -> str:
             configuration_id=configuration.stripe_id if configuration else None,
             return_url=settings.PUBLIC_URL + reverse("billing"),
         )
-    except StripeAway as error:
+    except StripeError as error:
+        logger.warning("the portal did not open: %s", error)
         raise StripeBusy from error
 
 
@@ -219,20 +233,23 @@ def _usage(user: User, metered: Metered | None, now: dt.datetime) -> Usage:
 def _at_stripe(user: User, stripe: StripeApi) -> None:
     """Makes the user a customer at Stripe, once, whatever happens in between.
 
-    In a transaction of its own: a session that can't be made doesn't undo it.  The key returns
-    the same customer to whoever was killed before the commit, and another one to whoever's first
-    was found deleted.
+    Their row is committed before Stripe is asked and is part of the key, which so returns the same
+    customer to whoever was killed or timed out before.  Whoever was found deleted gets another one.
     """
+    customer, _ = Customer.objects.get_or_create(user=user, mode=settings.STRIPE_MODE)
+    if customer.stripe_id:
+        return
     with transaction.atomic():
         _wait_briefly()
-        Customer.objects.get_or_create(user=user, mode=settings.STRIPE_MODE)
         customer = _locked(user)
         if not customer.stripe_id:
             found_gone = customer.fetched_at.isoformat() if customer.fetched_at else "new"
+            # Stripe takes a key for the same e-mail address only.
+            address = hashlib.sha256(user.email.encode()).hexdigest()[:12]
             customer.stripe_id = stripe.create_customer(
                 user_id=str(user.pk),
                 email=user.email,
-                idempotency_key=f"scalix-user-{customer.pk}-{found_gone}",
+                idempotency_key=f"scalix-user-{customer.pk}-{found_gone}-{address}",
             )
             customer.save(update_fields=["stripe_id"])
 
@@ -240,19 +257,20 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
 def _wait_briefly() -> None:
     """For whoever else acts on this customer: a page must not wait for a worker's slow call."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '2s'")
+        cursor.execute("SET LOCAL lock_timeout = '600ms'")
 
 
 def _locked(user: User) -> Customer:
     return Customer.objects.select_for_update(no_key=True).get(user=user, mode=settings.STRIPE_MODE)
 
 
-def _refuse_payers(customer: Customer) -> None:
-    if customer.status in _RENEWS:
+def _refuse_payers(user: User) -> None:
+    customer = customer_of(user)
+    if customer is not None and customer.status in _RENEWS:
         raise AlreadyPaying(
             "You have a subscription already. Your billing page is where you change it."
         )
-    if Subscription.objects.tier_of(customer.user_id) == Tier.PRO:
+    if Subscription.objects.tier_of(user.pk) == Tier.PRO:
         raise AlreadyPaying("You are on Pro already.")
 
 
@@ -261,7 +279,10 @@ def _kept_open(customer: Customer, wanted: Offer, stripe: StripeApi) -> Checkout
     checkout = customer.checkouts.filter(state=Checkout.State.OPEN).first()
     if checkout is None:
         return None
-    session = stripe.session(checkout.stripe_id)
+    try:
+        session = stripe.session(checkout.stripe_id)
+    except StripeMissing:
+        session = SessionState(checkout.stripe_id, "expired", "unpaid")
     if session.status == "complete":
         raise BeingConfirmed(session.id)
     same = (checkout.price_key, checkout.total_cents) == (wanted.price.key, wanted.total_cents)
@@ -280,8 +301,11 @@ def _closed(session_id: str, stripe: StripeApi) -> None:
     try:
         stripe.expire_session(session_id)
     except StripeRefused as error:
-        if stripe.session(session_id).status == "complete":
+        status = stripe.session(session_id).status
+        if status == "complete":
             raise BeingConfirmed(session_id) from error
+        if status == "open":
+            raise
 
 
 def _created(customer: Customer, wanted: Offer, stripe: StripeApi) -> Checkout:

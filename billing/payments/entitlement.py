@@ -3,7 +3,7 @@
 | status at Stripe | gives | until |
 | --- | --- | --- |
 | active, trialing | pro | it renews: the period's end and a grace; it is cancelled: that moment |
-| past_due | pro | the renewal that failed and a grace of GRACE |
+| past_due | pro | the oldest unpaid invoice and a grace of GRACE |
 | unpaid, canceled, incomplete, incomplete_expired, paused | free | |
 | any, its period refunded in full or lost in a dispute | free | |
 
@@ -12,7 +12,7 @@ has to arrive for one to take effect.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from billing.payments.catalogue import PRICES
@@ -23,6 +23,8 @@ GRACE: Final = dt.timedelta(days=14)
 """How long a renewal may stay unpaid.  Stripe's own retries take two weeks by default."""
 
 _PAYING: Final = ("active", "trialing")
+_REFUNDED: Final = "refunded"
+_LOST: Final = "dispute lost"
 _OPEN: Final = (*_PAYING, "past_due", "unpaid")
 
 
@@ -38,6 +40,8 @@ class Entitlement:
     """The one that it rests on or, on the free tier, that came nearest."""
     surplus: tuple[SubscriptionState, ...] = ()
     """Second subscriptions, paid beside it: to be refunded and cancelled."""
+    void: tuple[SubscriptionState, ...] = ()
+    """Those whose payment was taken back: to be cancelled, or they would charge the next period."""
     disputed: bool = False
     """Whether a dispute about it is open: somebody should look."""
 
@@ -49,11 +53,17 @@ def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
     if not judged:
         return Entitlement(Tier.FREE.value, "no subscription")
     best = judged[0]
+    void = tuple(
+        one.subscription
+        for one in judged
+        if one.reason in (_REFUNDED, _LOST) and one.subscription is not None
+    )
     if best.tier == Tier.FREE or best.subscription is None:
-        return best
-    kept = best.subscription
-    surplus = tuple(one for one in ours if one.id != kept.id and one.status in _OPEN)
-    return Entitlement(best.tier, best.reason, best.ends_at, kept, surplus, disputed=best.disputed)
+        return replace(best, void=void)
+    kept = best.subscription.id
+    gone = {kept, *(one.id for one in void)}
+    surplus = tuple(one for one in ours if one.id not in gone and one.status in _OPEN)
+    return replace(best, surplus=surplus, void=void)
 
 
 def _precedence(one: Entitlement) -> tuple[bool, bool, dt.datetime, str]:
@@ -82,9 +92,9 @@ def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
     if subscription.status not in (*_PAYING, "past_due"):
         return free(subscription.status)
     if "lost" in disputes:
-        return free("dispute lost")
+        return free(_LOST)
     if 0 < subscription.paid_cents <= subscription.refunded_cents:
-        return free("refunded")
+        return free(_REFUNDED)
     ends_at, reason = _end(subscription)
     if ends_at <= now:
         return free(f"{reason}: over")
@@ -93,8 +103,10 @@ def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
 
 def _end(subscription: SubscriptionState) -> tuple[dt.datetime, str]:
     if subscription.status == "past_due":
-        # Stripe moves the period on when a renewal falls due, whether it is paid or not.
-        ends_at, reason = subscription.period_starts_at + GRACE, "past due"
+        # Stripe moves the period on when a renewal falls due, whether it is paid or not.  An
+        # invoice in the midst of it, of a change of plan, has a grace of its own.
+        unpaid = [one.created_at for one in subscription.invoices if one.status == "open"]
+        ends_at, reason = min(unpaid, default=subscription.period_starts_at) + GRACE, "past due"
     elif subscription.cancels_at is not None:
         ends_at, reason = subscription.cancels_at, "cancelled to its end"
     else:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from billing import funnel
 from billing.models import Subscription
-from billing.payments import letters, referrals
+from billing.payments import follow_up, hints, letters, referrals
 from billing.payments.entitlement import Entitlement, entitlement
 from billing.payments.models import (
     Checkout,
@@ -27,13 +27,14 @@ from billing.payments.models import (
     TierChange,
     WebhookEvent,
 )
-from billing.payments.states import CustomerState, SessionState, SubscriptionState
-from billing.payments.stripe_api import StripeApi, StripeError, StripeMissing, StripeRefused
+from billing.payments.states import CustomerState, SessionState
+from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
 
-_OVER: Final = ("canceled", "incomplete_expired")
+_FOLLOW_UP: Final = dt.timedelta(seconds=30)
+_REFUSED: Final = dt.timedelta(hours=1)  # what Stripe refuses is for staff to look at
 _BACK_OFF: Final = (2, 5, 10, 20, 30)  # seconds; the last one from then on
 
 
@@ -44,78 +45,88 @@ class Refreshed:
     entitlement: Entitlement
     changed: bool
     """Whether the tier that payments give is another than before."""
-    owes: bool = False
-    """Whether a second subscription was noted, to be given back by the next refresh."""
 
 
-def refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What one transaction has written, and of what."""
+
+    customer: Customer
+    state: CustomerState
+    given: Entitlement
+    changed: bool
+    owes: bool
+    """Whether something is to be done at Stripe because of it."""
+
+
+def refresh(
+    customer_pk: uuid.UUID, stripe: StripeApi, *, only_if_due: bool = False
+) -> Refreshed | None:
     """Brings one customer in line with Stripe, and the events that hinted at it to their end.
 
-    None where Stripe was never told of the customer.  Raises StripeError, or whatever an answer
-    of an unknown shape leads to, and nothing is written but when to try again.
+    None where Stripe was never told of the customer or, with `only_if_due`, where another worker
+    is at it or has done it.  Raises StripeError, or whatever an answer of an unknown shape leads
+    to; what is not done then is tried again.
     """
     try:
-        refreshed = _refresh(customer_pk, stripe)
-        if refreshed is None or not refreshed.owes:
-            return refreshed
-        then = _refresh(customer_pk, stripe)
+        written = _write(customer_pk, stripe, only_if_due=only_if_due)
+        if written is None:
+            return None
+        changed = written.changed
+        if written.owes:
+            done = follow_up.act(written.customer, written.state, written.given, stripe)
+            again = _write(customer_pk, stripe, pause=_FOLLOW_UP if done else _REFUSED)
+            written = again or written
+            changed = changed or written.changed
     except DatabaseError:
         raise
     except Exception as error:
         known = isinstance(error, StripeError)
         _postpone(customer_pk, str(error) if known else type(error).__name__)
         raise
-    return then and Refreshed(then.entitlement, refreshed.changed or then.changed)
+    return Refreshed(written.given, changed)
 
 
 @transaction.atomic
-def _refresh(customer_pk: uuid.UUID, stripe: StripeApi) -> Refreshed | None:
+def _write(
+    customer_pk: uuid.UUID,
+    stripe: StripeApi,
+    *,
+    only_if_due: bool = False,
+    pause: dt.timedelta = _FOLLOW_UP,
+) -> _Written | None:
+    """Fetches and writes.  `pause`: until what is owed then is tried again."""
     # The lock is held while Stripe is asked: of two workers the second one asks after the first
     # one has written, so an older answer never overwrites a newer one.
-    customer = Customer.objects.select_for_update(no_key=True).get(pk=customer_pk)
+    locked = Customer.objects.select_for_update(no_key=True, skip_locked=only_if_due)
+    customer = locked.filter(pk=customer_pk).first()
+    now = timezone.now()
+    if customer is None or (only_if_due and not hints.is_due(customer, now)):
+        return None
     if not customer.stripe_id:
         customer.refresh_wanted_at = None
         customer.save(update_fields=["refresh_wanted_at"])
         return None
-    hints = list(_pending(customer).values_list("pk", flat=True))  # those that this fetch answers
-    now = timezone.now()
+    answered = list(_pending(customer).values_list("pk", flat=True))  # by the fetch that follows
     sessions = {one.stripe_id: one for one in customer.checkouts.filter(state="open")}
-    state = _fetched(customer.stripe_id, list(sessions), stripe)
-    if state.email and state.email != customer.user.email:
-        stripe.change_email(customer.stripe_id, customer.user.email)
+    state = stripe.fetch(customer.stripe_id, list(sessions))
     given = entitlement(state, now)
-    returned = _give_back(customer, state, stripe)
-    owes = _note_surplus(customer, given)
+    _note_surplus(customer, given)
     change = _write_tier(customer, given, now)
     for session in state.sessions:
         _end_checkout(sessions[session.id], session, now)
-    if given.tier == Tier.PRO:
-        if state.has_paid:
-            referrals.note_payment(customer, state, now)
-        referrals.settle(customer, stripe, now)
-    letters.write(customer, given, change, returned)
-    _remember(customer, state, given, now, again=owes)
-    WebhookEvent.objects.filter(pk__in=hints).update(
+    if given.tier == Tier.PRO and given.subscription is not None and state.has_paid:
+        referrals.note_payment(customer, state, given.subscription.created_at, now)
+    letters.write(customer, given, change)
+    owes = follow_up.is_owed(customer, state, given)
+    _remember(customer, state, given, now, again=now + pause if owes else None)
+    WebhookEvent.objects.filter(pk__in=answered).update(
         state=WebhookEvent.State.DONE,
         processed_at=now,
         attempts=F("attempts") + 1,
         outcome=f"{given.tier}: {given.reason}"[:300],
     )
-    return Refreshed(given, change is not None, owes)
-
-
-def _fetched(stripe_id: str, session_ids: list[str], stripe: StripeApi) -> CustomerState:
-    try:
-        return stripe.fetch(stripe_id, session_ids)
-    except StripeMissing:
-        # Deleted at Stripe, or of another account: nothing is paid by it.  Any other refusal, of
-        # a revoked key for one, says nothing about the customer.
-        logger.exception("Stripe does not know %s", stripe_id)
-        return CustomerState(
-            id=stripe_id,
-            sessions=tuple(SessionState(one, "expired", "unpaid") for one in session_ids),
-            is_gone=True,
-        )
+    return _Written(customer, state, given, change is not None, owes)
 
 
 def _pending(customer: Customer) -> QuerySet[WebhookEvent]:
@@ -156,53 +167,22 @@ def _write_tier(customer: Customer, given: Entitlement, now: dt.datetime) -> Tie
     )
 
 
-def _note_surplus(customer: Customer, given: Entitlement) -> bool:
-    """Notes which subscriptions are second ones; whether any is new.
+def _note_surplus(customer: Customer, given: Entitlement) -> None:
+    """Notes which subscriptions are second ones.
 
-    What is done about them comes in a transaction after this one's: killed at any point of it,
-    the next refresh still knows that they were ours to give back, and says so to the customer.
+    What is done about them comes after this transaction: killed at any point of it, the next
+    refresh still knows that they were ours to give back, and says so to the customer.
     """
     kept = given.subscription
-    if kept is None:
-        return False
-    noted = [
+    for one in given.surplus:
+        assert kept is not None
         Repayment.objects.get_or_create(
             subscription_id=one.id,
             defaults={
                 "customer": customer,
-                "refunded_cents": one.paid_cents,
                 "reason": f"A second subscription beside {kept.id}.",
             },
         )
-        for one in given.surplus
-    ]
-    return any(created for _, created in noted)
-
-
-def _give_back(
-    customer: Customer, state: CustomerState, stripe: StripeApi
-) -> list[SubscriptionState]:
-    """Refunds and cancels the second subscriptions that were noted; those that are given back.
-
-    In this order: killed between the two, the next refresh still finds it and goes on.
-    """
-    noted = set(customer.repayments.values_list("subscription_id", flat=True))
-    return [one for one in state.subscriptions if one.id in noted and _given_back(one, stripe)]
-
-
-def _given_back(subscription: SubscriptionState, stripe: StripeApi) -> bool:
-    refunded = True
-    if subscription.paid_cents > subscription.refunded_cents:
-        intents = [intent for one in subscription.invoices for intent in one.payment_intents]
-        try:
-            for intent in intents:
-                stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
-        except StripeRefused:  # one that is disputed, for example
-            logger.exception("%s can't be refunded: somebody has to look", subscription.id)
-            refunded = False
-    if subscription.status not in _OVER:
-        stripe.cancel_now(subscription.id, idempotency_key=f"scalix-second-{subscription.id}")
-    return refunded
 
 
 def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -> None:
@@ -211,22 +191,28 @@ def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -
     checkout.state, checkout.ended_at = session.status, now
     checkout.subscription_id = session.subscription_id
     checkout.save(update_fields=["state", "ended_at", "subscription_id"])
-    if session.status == Checkout.State.COMPLETE:
+    if session.status == Checkout.State.COMPLETE and session.payment_status != "unpaid":
         referrals.use(checkout, now)
         funnel.note(checkout.customer.user_id, FunnelEvent.Kind.PAID, window=str(checkout.pk))
 
 
 def _remember(
-    customer: Customer, state: CustomerState, given: Entitlement, now: dt.datetime, *, again: bool
+    customer: Customer,
+    state: CustomerState,
+    given: Entitlement,
+    now: dt.datetime,
+    *,
+    again: dt.datetime | None,
 ) -> None:
-    """What pages show of it, that it was fetched, and whether it has to be at once again."""
+    """What pages show of it, that it was fetched, and when it has to be again."""
     paid = given.subscription
     unpaid = [invoice for invoice in paid.invoices if invoice.status == "open"] if paid else []
     customer.fetched_at = now
-    customer.refresh_wanted_at, customer.refresh_failures = now if again else None, 0
+    customer.refresh_wanted_at, customer.refresh_failures = again, 0
     customer.subscription_id = paid.id if paid else ""
     customer.status = paid.status if paid else ""
     customer.price_key = paid.price_key if paid else ""
+    customer.price_cents = paid.price_cents if paid else 0
     customer.period_ends_at = paid.period_ends_at if paid else None
     customer.cancels_at = paid.cancels_at if paid else None
     past_due = paid is not None and paid.status == "past_due"
@@ -236,7 +222,8 @@ def _remember(
     card = state.card
     customer.card_brand = card.brand if card else ""
     customer.card_last_four = card.last_four if card else ""
-    customer.card_fingerprint = card.fingerprint if card else ""
+    if card and card.fingerprint:  # the last one stays, for whom it would be the same card
+        customer.card_fingerprint = card.fingerprint
     customer.has_paid = customer.has_paid or state.has_paid
     customer.disputed = given.disputed
     if state.is_gone:

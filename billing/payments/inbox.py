@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,11 +14,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.identifiers import uuid7
-from billing.models import Subscription
+from billing.payments import hints
 from billing.payments.fulfilment import refresh
 from billing.payments.models import Customer, WebhookEvent
-from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway
-from billing.tiers import Tier
+from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway, StripeRefused
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +53,8 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), 'pending', 0, '')
 """
 _AT_ONCE: Final = 100
 _draining: Final = threading.Lock()
+_DISPUTE_AGAIN: Final = dt.timedelta(minutes=10)
+_UNRESOLVED: Final = Q(type__startswith="charge.dispute.", customer_stripe_id="")
 _LONGEST: Final = 120  # the shortest of the columns; Stripe's ids and types are far shorter
 
 
@@ -111,7 +112,7 @@ def _drain(stripe: StripeApi) -> int:
     try:
         _find_customers_of_disputes(stripe)
         _ignore_strangers()
-        for customer_pk in _due():
+        for customer_pk in hints.due(timezone.now())[:_AT_ONCE]:
             done += _refreshed(customer_pk, stripe)
     except StripeAway as error:
         logger.warning("Stripe is away (%s); %d refreshed before", error, done)
@@ -120,52 +121,41 @@ def _drain(stripe: StripeApi) -> int:
 
 def _refreshed(customer_pk: uuid.UUID, stripe: StripeApi) -> bool:
     try:
-        refresh(customer_pk, stripe)
+        return refresh(customer_pk, stripe, only_if_due=True) is not None
     except (StripeAway, DatabaseError):
         raise
     except Exception:
         logger.exception("customer %s can't be refreshed", customer_pk)
         return False
-    return True
 
 
 def _find_customers_of_disputes(stripe: StripeApi) -> None:
     """A dispute names its charge and not its customer."""
+    now = timezone.now()
     disputes = WebhookEvent.objects.filter(
         mode=settings.STRIPE_MODE,
         state=WebhookEvent.State.PENDING,
         type__startswith="charge.dispute.",
         customer_stripe_id="",
+        next_attempt_at__lte=now,
     )
     for event in disputes[:_AT_ONCE]:
-        charge = json.loads(event.payload)["data"]["object"]["charge"]
-        customer_id = stripe.customer_of_charge(charge)
-        disputes.filter(pk=event.pk).update(customer_stripe_id=customer_id or "?")
-
-
-def _due() -> Iterator[uuid.UUID]:
-    """Customers with events that wait, with a refresh that was asked for, or past their end."""
-    now = timezone.now()
-    pending = WebhookEvent.objects.filter(
-        mode=settings.STRIPE_MODE, state=WebhookEvent.State.PENDING, next_attempt_at__lte=now
-    )
-    ended = Subscription.objects.filter(
-        source=Subscription.Source.STRIPE, tier=Tier.PRO, ends_at__lte=now
-    )
-    hinted = (
-        Q(stripe_id__in=pending.values("customer_stripe_id"))
-        | Q(refresh_wanted_at__lte=now)
-        | Q(user__in=ended.values("user"), refresh_wanted_at=None)
-    )
-    customers = Customer.objects.filter(hinted, mode=settings.STRIPE_MODE)
-    yield from customers.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]
+        try:
+            charge = json.loads(event.payload)["data"]["object"]["charge"]
+            event.customer_stripe_id = stripe.customer_of_charge(charge) or "?"
+        except (StripeRefused, KeyError, TypeError) as error:
+            logger.exception("whose charge dispute %s is about can't be found", event.event_id)
+            event.attempts += 1
+            event.next_attempt_at = now + _DISPUTE_AGAIN
+            event.outcome = f"{type(error).__name__}: {error}"[:300]
+        event.save(update_fields=["customer_stripe_id", "attempts", "next_attempt_at", "outcome"])
 
 
 def _ignore_strangers() -> None:
     """Ends events about nobody whom we know: no subscription of ours can be theirs."""
     known = Customer.objects.filter(mode=settings.STRIPE_MODE).exclude(stripe_id=None)
     WebhookEvent.objects.filter(
-        mode=settings.STRIPE_MODE, state=WebhookEvent.State.PENDING
+        ~_UNRESOLVED, mode=settings.STRIPE_MODE, state=WebhookEvent.State.PENDING
     ).exclude(customer_stripe_id__in=known.values("stripe_id")).update(
         state=WebhookEvent.State.IGNORED, processed_at=timezone.now(), outcome="no customer of ours"
     )

@@ -1,43 +1,36 @@
 """Which mails a refreshed customer is owed.  Receipts are Stripe's."""
 
-from collections.abc import Sequence
+from django.utils import timezone
 
 from billing import mails
+from billing.models import Subscription
 from billing.payments.entitlement import Entitlement
 from billing.payments.models import Customer, TierChange
-from billing.payments.states import SubscriptionState
 from billing.tiers import Tier
 
 
-def write(
-    customer: Customer,
-    given: Entitlement,
-    change: TierChange | None,
-    returned: Sequence[SubscriptionState],
-) -> None:
+def write(customer: Customer, given: Entitlement, change: TierChange | None) -> None:
     """Owes the mails about what changed; `customer` still holds what was known before.
 
-    `returned`: second subscriptions that were given back, now or before.
+    It is asked under the customer's lock, in the transaction that ends what was known before: each
+    change is seen once.
     """
-    paid = given.subscription
+    paid, now = given.subscription, timezone.now()
     if change is not None and change.after == Tier.PRO:
         mails.owe(customer.user, "upgraded", key=f"upgraded:{change.pk}")
-    if change is not None and change.after == Tier.FREE:
+    granted = Subscription.objects.tier_of(customer.user_id) == Tier.PRO
+    if change is not None and change.after == Tier.FREE and not granted:
         mails.owe(customer.user, "downgraded", key=f"downgraded:{change.pk}", reason=given.reason)
-    for second in returned:
-        mails.owe(
-            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
-        )
     if paid is None or given.tier != Tier.PRO:
         return
     if change is None and customer.price_key and customer.price_key != paid.price_key:
-        key = f"price:{paid.id}:{paid.price_key}:{paid.period_starts_at:%Y%m%d}"
+        key = f"price:{paid.id}:{now.isoformat()}"
         mails.owe(customer.user, "price_changed", key=key, price_key=paid.price_key)
     if paid.cancels_at is not None and paid.cancels_at != customer.cancels_at:
         mails.owe(
             customer.user,
             "cancels",
-            key=f"cancels:{paid.id}:{paid.cancels_at:%Y%m%dT%H%M%S}",
+            key=f"cancels:{paid.id}:{now.isoformat()}",
             cancels_at=paid.cancels_at.isoformat(),
         )
     unpaid = next((one for one in paid.invoices if one.status == "open"), None)

@@ -25,13 +25,14 @@ class Mode(models.TextChoices):
 class Customer(models.Model):
     """A user as Stripe knows them.  Its row's lock is what serialises everything about them.
 
-    From `status` on the columns repeat what was fetched last, for pages; no decision is made on
-    them.
+    From `fetched_at` on the columns repeat what was fetched last.  The tier does not rest on them:
+    they are for pages, for refusing a second subscription early, and for telling cards apart.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Protected: a deleted row would leave a card that is charged for ever.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="customers"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="customers"
     )
     mode = models.CharField(max_length=10, choices=Mode)
     stripe_id = models.CharField(max_length=255, null=True, blank=True)
@@ -45,6 +46,7 @@ class Customer(models.Model):
     subscription_id = models.CharField(max_length=255, blank=True)
     status = models.CharField(max_length=30, blank=True, help_text="The subscription's, at Stripe.")
     price_key = models.CharField(max_length=60, blank=True, help_text="Lookup key of its price.")
+    price_cents = models.PositiveIntegerField(default=0, help_text="As it was sold.")
     period_ends_at = models.DateTimeField(null=True, blank=True)
     cancels_at = models.DateTimeField(null=True, blank=True)
     access_ends_at = models.DateTimeField(
@@ -177,7 +179,7 @@ class TierChange(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tier_changes"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tier_changes"
     )
     at = models.DateTimeField(default=timezone.now)
     before = models.CharField(max_length=10, choices=Tier)
@@ -197,9 +199,12 @@ class Repayment(models.Model):
 
     subscription_id = models.CharField(max_length=255, primary_key=True)
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="repayments")
-    refunded_cents = models.PositiveIntegerField()
+    refunded_cents = models.PositiveIntegerField(default=0, help_text="Once it is done.")
     reason = models.CharField(max_length=200)
     at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: Stripe refused it, or it is about to be done."
+    )
 
     class Meta:
         ordering = ("-at",)

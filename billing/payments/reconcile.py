@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing.models import Subscription
 from billing.payments import inbox
-from billing.payments.models import Checkout, Customer, ReconcilerRun
+from billing.payments.catalogue import PRICES
+from billing.payments.models import Checkout, Customer, ReconcilerRun, TierChange
 from billing.payments.states import SubscriptionState
 from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 _OVERLAP: Final = dt.timedelta(hours=1)  # for clocks that differ, and for slow deliveries
 _LISTED_FOR: Final = dt.timedelta(days=30)  # how far back Stripe lists events
+
+
+_OVER: Final = ("canceled", "incomplete_expired")
+_PAYING: Final = ("active", "trialing", "past_due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,8 @@ def reconcile(stripe: StripeApi) -> Found:
     run, _ = ReconcilerRun.objects.get_or_create(mode=settings.STRIPE_MODE)
     now = timezone.now()
     try:
-        found = Found(
-            lost_events=_lost_events(run, stripe, now),
-            differing=_differing(stripe, now),
-            of_another_mode=_end_other_modes(),
-        )
+        of_another_mode = _end_other_modes(now)
+        found = Found(_lost_events(run, stripe, now), _differing(stripe, now), of_another_mode)
     except StripeError as error:
         run.error = str(error)[:300]
         run.save(update_fields=["error"])
@@ -58,7 +61,8 @@ def reconcile(stripe: StripeApi) -> Found:
 
 
 def _lost_events(run: ReconcilerRun, stripe: StripeApi, now: dt.datetime) -> int:
-    since = max(run.seen_until or now - _LISTED_FOR, now - _LISTED_FOR) - _OVERLAP
+    # A first run has seen nothing: the comparison of every customer covers what was before.
+    since = max(run.seen_until or now, now - _LISTED_FOR) - _OVERLAP
     events = stripe.events_since(since, inbox.TYPES)
     return sum(
         inbox.record(event, inbox.payload_of(event), found_by_reconciler=True) for event in events
@@ -78,7 +82,16 @@ def _differing(stripe: StripeApi, now: dt.datetime) -> int:
     differing = ours.filter(
         Q(pk__in=wanted) | Q(pk__in=sessions.values("customer")), refresh_wanted_at=None
     )
-    return differing.update(refresh_wanted_at=now)
+    return _ask_for_refresh(differing, now)
+
+
+def _ask_for_refresh(customers: QuerySet[Customer], now: dt.datetime) -> int:
+    """Passes over those that a worker holds: it asks Stripe itself."""
+    with transaction.atomic():
+        free = list(
+            customers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+        )
+        return Customer.objects.filter(pk__in=free).update(refresh_wanted_at=now)
 
 
 def _differs(customer: Customer, subscriptions: list[SubscriptionState] | None) -> bool:
@@ -90,19 +103,37 @@ def _differs(customer: Customer, subscriptions: list[SubscriptionState] | None) 
         customer.price_key,
     )
     going_on = [
-        one for one in subscriptions or () if one.status not in ("canceled", "incomplete_expired")
+        one for one in subscriptions or () if one.status not in _OVER and one.price_key in PRICES
     ]
     if not going_on:
-        return customer.status in ("active", "trialing", "past_due")
+        return customer.status not in ("", *_OVER)
     return [remembered] != [
         (one.id, one.status, one.period_ends_at, one.cancels_at, one.price_key) for one in going_on
     ]
 
 
-def _end_other_modes() -> int:
-    """What was paid in a sandbox gives nothing once Stripe itself is configured, and vice versa."""
-    payers = Customer.objects.filter(mode=settings.STRIPE_MODE).values("user")
+def _end_other_modes(now: dt.datetime) -> int:
+    """What was paid in a sandbox gives nothing once Stripe itself is configured, and vice versa.
+
+    Who is a customer here as well is fetched; for the others there is nothing to ask.
+    """
+    ours = Customer.objects.filter(mode=settings.STRIPE_MODE)
     strangers = Subscription.objects.filter(
         source=Subscription.Source.STRIPE, tier=Tier.PRO
-    ).exclude(user__in=payers)
-    return strangers.update(tier=Tier.FREE, ends_at=None)
+    ).exclude(user__in=ours.filter(status__in=_PAYING).values("user"))
+    known = ours.filter(user__in=strangers.values("user")).exclude(stripe_id=None)
+    _ask_for_refresh(known.filter(refresh_wanted_at=None), now)
+    with transaction.atomic():
+        ended = list(strangers.exclude(user__in=known.values("user")).select_for_update())
+        for subscription in ended:
+            subscription.tier, subscription.ends_at = Tier.FREE, None
+            subscription.save(update_fields=["tier", "ends_at", "updated_at"])
+            TierChange.objects.create(
+                user_id=subscription.user_id,
+                at=now,
+                before=Tier.PRO,
+                after=Tier.FREE,
+                reason="paid in another mode",
+                detail={"mode": settings.STRIPE_MODE},
+            )
+    return len(ended)

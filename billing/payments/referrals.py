@@ -28,6 +28,7 @@ CREDIT_CENTS: Final = 600
 
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 _LENGTH: Final = 10
+_SAME_CARD: Final = "both pay with the same card"
 _IGNORES_DOTS: Final = ("gmail.com", "googlemail.com")
 
 
@@ -92,8 +93,13 @@ def use(checkout: Checkout, now: dt.datetime) -> None:
     ).update(state=Referral.State.REWARDED, rewarded_at=now)
 
 
-def note_payment(customer: Customer, state: CustomerState, now: dt.datetime) -> None:
-    """The customer has paid: whoever brought them has earned their part, unless it is void."""
+def note_payment(
+    customer: Customer, state: CustomerState, paid_at: dt.datetime, now: dt.datetime
+) -> None:
+    """The customer has paid: whoever brought them has earned their part, unless it is void.
+
+    `paid_at`: when the subscription began; that may be heard of later.
+    """
     referral = (
         Referral.objects.select_for_update(no_key=True)
         .filter(referred_id=customer.user_id, state=Referral.State.WAITING)
@@ -101,11 +107,11 @@ def note_payment(customer: Customer, state: CustomerState, now: dt.datetime) -> 
     )
     if referral is None:
         return
-    referral.paid_at = now
-    if referral.expires_at <= now:
+    referral.paid_at = paid_at
+    if referral.expires_at <= paid_at:
         referral.state, referral.reason = Referral.State.VOID, "paid after it had expired"
-    elif _same_card(referral, state):
-        referral.state, referral.reason = Referral.State.VOID, "the same card as the referrer's"
+    elif state.card is not None and _pays_with(referral.referrer_id, state.card.fingerprint):
+        referral.state, referral.reason = Referral.State.VOID, _SAME_CARD
     else:
         referral.state = Referral.State.EARNED
     referral.save(update_fields=["state", "reason", "paid_at"])
@@ -117,21 +123,33 @@ def note_payment(customer: Customer, state: CustomerState, now: dt.datetime) -> 
         )
 
 
-def settle(customer: Customer, stripe: StripeApi, now: dt.datetime) -> None:
-    """Credits the customer, who is on pro, for the users that they brought.
+def earned_by(customer: Customer) -> list[Referral]:
+    """What a customer on pro is to be credited for: nothing that an open Checkout takes off."""
+    earned = Referral.objects.filter(referrer=customer.user_id, state=Referral.State.EARNED)
+    return list(earned.exclude(checkout__state=Checkout.State.OPEN).order_by("pk"))
+
+
+def credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
+    """Takes CREDIT_CENTS off the referrer's next invoice, once.
 
     The key keeps a repetition after a crash from crediting twice, for the day that Stripe
-    remembers it; the worker repeats within seconds.
+    remembers it; the worker repeats within half a minute.
     """
-    earned = Referral.objects.filter(referrer=customer.user_id, state=Referral.State.EARNED)
-    for referral in earned.select_for_update(no_key=True).order_by("pk"):
+    with transaction.atomic():
+        referral = Referral.objects.select_for_update(no_key=True).get(pk=referral.pk)
+        if referral.state != Referral.State.EARNED:
+            return
+        if _pays_with(referral.referred_id, customer.card_fingerprint):
+            referral.state, referral.reason = Referral.State.VOID, _SAME_CARD
+            referral.save(update_fields=["state", "reason"])
+            return
         stripe.credit(
             customer.stripe_id or "",
             cents=CREDIT_CENTS,
             note="For recommending Scalix",
             idempotency_key=f"scalix-referral-{referral.pk}",
         )
-        referral.state, referral.rewarded_at = Referral.State.REWARDED, now
+        referral.state, referral.rewarded_at = Referral.State.REWARDED, timezone.now()
         referral.credit_cents = CREDIT_CENTS
         referral.save(update_fields=["state", "rewarded_at", "credit_cents"])
         mails.owe(
@@ -182,11 +200,9 @@ def mailbox(email: str) -> str:
     return f"{name}@{domain}"
 
 
-def _same_card(referral: Referral, state: CustomerState) -> bool:
+def _pays_with(user_id: uuid.UUID, fingerprint: str) -> bool:
+    """Whether the user's last card is this one."""
     return (
-        state.card is not None
-        and bool(state.card.fingerprint)
-        and Customer.objects.filter(
-            user=referral.referrer_id, card_fingerprint=state.card.fingerprint
-        ).exists()
+        bool(fingerprint)
+        and Customer.objects.filter(user_id=user_id, card_fingerprint=fingerprint).exists()
     )

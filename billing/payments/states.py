@@ -28,7 +28,7 @@ class InvoiceState:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionState:
-    """A subscription with the invoices since its current period began, newest first."""
+    """A subscription with the invoices that its current period rests on, newest first."""
 
     id: str
     status: str
@@ -39,11 +39,13 @@ class SubscriptionState:
     period_ends_at: dt.datetime
     cancels_at: dt.datetime | None = None
     """When it ends by itself; None: it renews."""
+    price_cents: int = 0
+    """What is paid for a period; it may be another sum than the price that is sold today."""
     invoices: tuple[InvoiceState, ...] = ()
 
     @property
     def paid_cents(self) -> int:
-        """Paid for the current period."""
+        """Paid for the current period, or for the credit that the period was paid with."""
         return sum(invoice.paid_cents for invoice in self.invoices)
 
     @property
@@ -88,4 +90,4 @@ class CustomerState:
     email: str = ""
     """Where receipts go."""
     is_gone: bool = False
-    """Whether there is no such customer any more, or never was with this key."""
+    """Whether the customer was deleted at Stripe."""

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import stripe
 from django.conf import settings
 
+from billing.payments.catalogue import PRICES
 from billing.payments.states import (
     CardState,
     CustomerState,
@@ -31,7 +33,7 @@ OBJECT_KEY: Final = "scalix"
 PAGE_TIMEOUT: Final = 2.2
 """Seconds that a page's call of Stripe may take."""
 
-PAGE_BEGINS: Final = 2.7
+PAGE_BEGINS: Final = 1.5
 """Seconds within which a page begins its calls; slow answers would add up."""
 
 _TOLERANCE_SECONDS: Final = 300
@@ -93,7 +95,7 @@ def _ours(error: stripe.StripeError) -> StripeError:
     name, status, code = type(error).__name__, error.http_status, error.code or ""
     text = f"{name} {status or ''} {code}".strip()
     away = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError)
-    if away or status is None or status >= 500:
+    if away or status in (None, HTTPStatus.CONFLICT) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StripeAway(text)
     return StripeMissing(text) if code == "resource_missing" else StripeRefused(text)
 
@@ -138,7 +140,8 @@ class StripeApi:
             customer_id, {"expand": ["invoice_settings.default_payment_method"]}
         ).to_dict()
         if customer.get("deleted"):
-            raise StripeMissing("the customer was deleted")
+            expired = tuple(SessionState(one, "expired", "unpaid") for one in session_ids)
+            return CustomerState(customer_id, sessions=expired, is_gone=True)
         listed = self._v1.subscriptions.list(
             {
                 "customer": customer_id,
@@ -152,8 +155,10 @@ class StripeApi:
         invoices = [one.to_dict() for one in listed_invoices.auto_paging_iter()]
         return CustomerState(
             id=customer_id,
-            subscriptions=tuple(self._subscription(one, invoices) for one in subscriptions),
-            sessions=tuple(self.session(one) for one in session_ids),
+            subscriptions=tuple(
+                self._subscription(one, invoices) for one in subscriptions if one["items"]["data"]
+            ),
+            sessions=tuple(self._session_or_expired(one) for one in session_ids),
             card=_card(customer, subscriptions),
             has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
             email=customer.get("email") or "",
@@ -161,21 +166,28 @@ class StripeApi:
 
     @_translated
     def every_subscription(self) -> list[tuple[str, SubscriptionState]]:
-        """Each customer's id and subscription, of every status, without invoices."""
-        listed = self._v1.subscriptions.list({"status": "all", "limit": 100})
+        """Each customer's id and subscription that has not ended, without invoices."""
+        listed = self._v1.subscriptions.list({"limit": 100})
         found = (one.to_dict() for one in listed.auto_paging_iter())
-        return [(one["customer"], _subscription(one, ())) for one in found]
+        return [(one["customer"], _subscription(one, ())) for one in found if one["items"]["data"]]
 
     def _subscription(
         self, found: dict[str, Any], invoices: Sequence[dict[str, Any]]
     ) -> SubscriptionState:
+        """With the period's invoices and, where a credit paid them, the one that it came from.
+
+        Who changes from a year to a month has months paid by what is left of the year.
+        """
         begins = _moment(_item(found)["current_period_start"]) - _A_PERIOD_S_FIRST_INVOICE
-        of_the_period = [
-            invoice
-            for invoice in invoices
-            if _subscription_of(invoice) == found["id"] and _moment(invoice["created"]) >= begins
-        ]
-        return _subscription(found, tuple(self._invoice(one) for one in of_the_period))
+        wanted: list[dict[str, Any]] = []
+        for invoice in invoices:  # newest first
+            if _subscription_of(invoice) != found["id"]:
+                continue
+            paid_with_money = any(one["amount_paid"] for one in wanted)
+            if _moment(invoice["created"]) < begins and paid_with_money:
+                break
+            wanted.append(invoice)
+        return _subscription(found, tuple(self._invoice(one) for one in wanted))
 
     def _invoice(self, invoice: dict[str, Any]) -> InvoiceState:
         intents, refunded, dispute = (
@@ -228,6 +240,12 @@ class StripeApi:
             subscription_id=session.get("subscription") or "",
         )
 
+    def _session_or_expired(self, session_id: str) -> SessionState:
+        try:
+            return self.session(session_id)
+        except StripeMissing:  # nobody can pay it
+            return SessionState(session_id, "expired", "unpaid")
+
     # Checkout and portal --------------------------------------------------------------------
 
     @_translated
@@ -250,6 +268,8 @@ class StripeApi:
             "customer": customer_id,
             "client_reference_id": user_id,
             "line_items": [{"price": price_id, "quantity": 1}],
+            # A bank debit would be "complete" days before its money comes, or doesn't.
+            "payment_method_types": ["card"],
             "success_url": success_url,
             "cancel_url": cancel_url,
             "expires_at": int(expires_at.timestamp()),
@@ -486,9 +506,13 @@ def _moment(seconds: int) -> dt.datetime:
 
 
 def _item(subscription: dict[str, Any]) -> dict[str, Any]:
-    """Its only item: periods and prices are the items' since 2025."""
-    item: dict[str, Any] = subscription["items"]["data"][0]
-    return item
+    """The item that is ours, else the first: periods and prices are the items' since 2025."""
+    items: list[dict[str, Any]] = subscription["items"]["data"]
+    return next((item for item in items if _key_of(item["price"]) in PRICES), items[0])
+
+
+def _key_of(price: dict[str, Any]) -> str:
+    return (price.get("metadata") or {}).get(OBJECT_KEY) or price.get("lookup_key") or ""
 
 
 def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> SubscriptionState:
@@ -501,9 +525,10 @@ def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> 
         id=found["id"],
         status=found["status"],
         created_at=_moment(found["created"]),
-        price_key=(price.get("metadata") or {}).get(OBJECT_KEY) or price.get("lookup_key") or "",
+        price_key=_key_of(price),
         period_starts_at=_moment(item["current_period_start"]),
         period_ends_at=_moment(item["current_period_end"]),
+        price_cents=price.get("unit_amount") or 0,
         cancels_at=_moment(ends) if ends else None,
         invoices=invoices,
     )

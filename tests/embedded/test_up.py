@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,26 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def environment(paths: EmbeddedPaths) -> dict[str, str]:
-    replaced = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY", "STRIPE_API_BASE")
-    kept = {name: value for name, value in os.environ.items() if name not in replaced}
+    replaced = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in replaced and not name.startswith("STRIPE_")
+    }
     return {**kept, "SCALIX_VAR": str(paths.var), "WEB_PROCESSES": "1", "PORT": "18000"}
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """The process, which is ended if the test fails: else that would wait for it for ever."""
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def test_up_starts_everything_answers_and_stops_without_a_trace(paths: EmbeddedPaths) -> None:
@@ -30,9 +49,7 @@ def test_up_starts_everything_answers_and_stops_without_a_trace(paths: EmbeddedP
     except EmbeddedError as error:
         pytest.skip(str(error))
     command = [sys.executable, str(PROJECT / "manage.py"), "up"]
-    with subprocess.Popen(
-        command, env=environment(paths), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as up:
+    with started(command, environment(paths)) as up:
         assert up.stdout is not None
         printed: list[str] = []
         for line in up.stdout:

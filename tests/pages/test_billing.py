@@ -26,6 +26,7 @@ def paying(person: Person, **fields: Any) -> Customer:
         "stripe_id": f"cus_{person.user.pk}",
         "status": "active",
         "price_key": "scalix_pro_monthly",
+        "price_cents": 2999,
         "period_ends_at": soon,
         "card_brand": "visa",
         "card_last_four": "4242",
