@@ -115,16 +115,22 @@ def _differs(customer: Customer, subscriptions: list[SubscriptionState] | None) 
 def _end_other_modes(now: dt.datetime) -> int:
     """What was paid in a sandbox gives nothing once Stripe itself is configured, and vice versa.
 
-    Who is a customer here as well is fetched; for the others there is nothing to ask.
+    Stripe need not be asked: who is not known to pay here was never fetched here with pro.
     """
     ours = Customer.objects.filter(mode=settings.STRIPE_MODE)
     strangers = Subscription.objects.filter(
         source=Subscription.Source.STRIPE, tier=Tier.PRO
     ).exclude(user__in=ours.filter(status__in=_PAYING).values("user"))
-    known = ours.filter(user__in=strangers.values("user")).exclude(stripe_id=None)
-    _ask_for_refresh(known.filter(refresh_wanted_at=None), now)
     with transaction.atomic():
-        ended = list(strangers.exclude(user__in=known.values("user")).select_for_update())
+        # Whoever a worker holds may be paying here at this moment: the next run looks again.
+        known = ours.filter(user__in=strangers.values("user"))
+        free = known.select_for_update(skip_locked=True, no_key=True)
+        judged = Q(user__in=[one.user_id for one in free]) | ~Q(user__in=ours.values("user"))
+        ended = list(strangers.filter(judged).select_for_update())
+        # Once the mode that they paid in is configured again, its worker looks at them first.
+        Customer.objects.exclude(mode=settings.STRIPE_MODE).filter(
+            user__in=[one.user_id for one in ended]
+        ).update(refresh_wanted_at=now)
         for subscription in ended:
             subscription.tier, subscription.ends_at = Tier.FREE, None
             subscription.save(update_fields=["tier", "ends_at", "updated_at"])
