@@ -1,4 +1,4 @@
-"""What accounts may spend (plans, subscriptions) and what they spent (the ledger)."""
+"""What accounts may spend: plans, subscriptions, allowances.  What they spent is metering's."""
 
 import uuid
 from typing import ClassVar, Self
@@ -9,11 +9,35 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.identifiers import encode, uuid7
-from billing.payments import models as payments  # Django looks for models here alone
+# Django looks for models here alone.
+from billing.metering.models import (
+    CounterStore,
+    GatewayProcess,
+    LedgerEntry,
+    Price,
+    Refusal,
+    RollupMark,
+    UsageDay,
+    UsageHour,
+)
+from billing.payments import models as payments
 from billing.tiers import Tier
 
-__all__ = ["GatewayProcess", "LedgerEntry", "Plan", "Price", "Subscription", "Tier", "payments"]
+__all__ = [
+    "Allowance",
+    "CounterStore",
+    "GatewayProcess",
+    "LedgerEntry",
+    "Plan",
+    "Price",
+    "Refusal",
+    "RollupMark",
+    "Subscription",
+    "Tier",
+    "UsageDay",
+    "UsageHour",
+    "payments",
+]
 
 
 def _limit(help_text: str) -> "models.PositiveIntegerField[int | None, int | None]":
@@ -34,6 +58,14 @@ class Plan(models.Model):
     prompt_characters = _limit("Longest prompt, all messages together. Empty: no limit.")
     default_max_tokens = _limit(
         "Completion tokens when the request names none. Empty: the model's."
+    )
+    requests_per_session = _limit("Of one session, a UTC day. Empty: no limit.")
+    address_requests_per_minute = _limit(
+        "From one network address, all its accounts together, a minute. Empty: no limit."
+    )
+    address_requests_per_hour = _limit("The same, a UTC clock hour. Empty: no limit.")
+    address_accounts_per_hour = _limit(
+        "Different accounts from one network address, a UTC clock hour. Empty: no limit."
     )
 
     class Meta:
@@ -100,112 +132,72 @@ class Subscription(models.Model):
         return self.tier if in_force else Tier.FREE.value
 
 
-class GatewayProcess(models.Model):
-    """A process that holds reservations.  When its heartbeat stops, they are abandoned."""
+class AllowanceQuerySet(models.QuerySet["Allowance"]):
+    """Finds what is in force."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    host = models.CharField(max_length=120)
-    pid = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
-    heartbeat_at = models.DateTimeField(default=timezone.now)
-    ended_at = models.DateTimeField(null=True)
-
-    class Meta:
-        verbose_name_plural = "gateway processes"
-        ordering = ("-id",)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"
+    def in_force(self) -> Self:
+        """Those that count at this moment."""
+        begun = self.filter(starts_at__lte=Now())
+        return begun.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=Now()))
 
 
-class LedgerEntry(models.Model):
-    """One admitted request.  Written before the provider hears of it; it ends once; never edited.
-
-    The table is partitioned by month on `id`, whose UUIDv7 carries the time (migration 0001), and
-    is written by `billing.metering.ledger` in SQL, many rows a commit.
-    """
-
-    class Status(models.TextChoices):
-        RESERVED = "reserved"
-        SETTLED = "settled"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
-        ABANDONED = "abandoned"
-
-    id = models.UUIDField(primary_key=True, editable=False)
-    account_id = models.UUIDField(help_text="The user, or the visitor.")
-    token_id = models.UUIDField(null=True)
-    tier = models.CharField(max_length=10, choices=Tier)
-    model = models.CharField(max_length=100, help_text="As the caller named it.")
-    deployment = models.CharField(max_length=100, blank=True, help_text="Which one served it.")
-    status = models.CharField(max_length=10, choices=Status)
-    charged = models.BooleanField(help_text="Whether it counts against the account's limits.")
-    streamed = models.BooleanField()
-    reserved_tokens = models.PositiveIntegerField(help_text="Prompt bound and largest completion.")
-    prompt_tokens = models.PositiveIntegerField(default=0)
-    completion_tokens = models.PositiveIntegerField(default=0)
-    cached_tokens = models.PositiveIntegerField(default=0, help_text="Part of the prompt's.")
-    estimated = models.BooleanField(default=False, help_text="Counted here, not by the provider.")
-    cost_micros = models.BigIntegerField(default=0, help_text="Provider cost, millionths of $1.")
-    price_micros = models.BigIntegerField(default=0, help_text="Plan price, millionths of $1.")
-    attempts = models.JSONField(default=list, help_text="Each deployment tried, and its outcome.")
-    error_code = models.CharField(max_length=60, blank=True)
-    admitted_at = models.DateTimeField(help_text="By the counter store's clock.")
-    first_token_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
-    process_id = models.UUIDField(help_text="The gateway process that held the reservation.")
-    deadline_at = models.DateTimeField(help_text="Past it, the sweeper abandons the reservation.")
-
-    objects: ClassVar[models.Manager["LedgerEntry"]] = models.Manager()
-
-    class Meta:
-        verbose_name = "ledger entry"
-        verbose_name_plural = "ledger entries"
-        ordering = ("-id",)
-        indexes = (
-            models.Index(fields=("account_id", "-id"), name="ledger_by_account"),
-            models.Index(fields=("account_id", "admitted_at"), name="ledger_by_window"),
-            models.Index(
-                fields=("process_id",),
-                condition=models.Q(status="reserved"),
-                name="ledger_open_by_process",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return self.request_id
-
-    @property
-    def request_id(self) -> str:
-        """The id that the caller was given in `x-request-id`."""
-        return encode("req", self.id)
-
-    @property
-    def total_tokens(self) -> int:
-        """Prompt and completion."""
-        return self.prompt_tokens + self.completion_tokens
-
-
-class Price(models.Model):
-    """What a million tokens of something cost from a moment on.  Superseded, never edited."""
+class Allowance(models.Model):
+    """Another limit for one user than their plan's, for a while or for good, and why."""
 
     class Kind(models.TextChoices):
-        PROVIDER = "provider", "what the provider takes from us (a deployment)"
-        PLAN = "plan", "what the plan charges (a public model)"
+        SET = "set", "in place of the plan's (empty: no limit)"
+        ADD = "add", "on top of it"
 
+    class Limit(models.TextChoices):
+        """Which limit: a field of Plan."""
+
+        REQUESTS_PER_HOUR = "requests_per_hour"
+        REQUESTS_PER_DAY = "requests_per_day"
+        TOKENS_PER_DAY = "tokens_per_day"
+        CONCURRENT_REQUESTS = "concurrent_requests"
+        REQUESTS_PER_SESSION = "requests_per_session"
+        ADDRESS_REQUESTS_PER_MINUTE = "address_requests_per_minute"
+        ADDRESS_REQUESTS_PER_HOUR = "address_requests_per_hour"
+        ADDRESS_ACCOUNTS_PER_HOUR = "address_accounts_per_hour"
+        CONTEXT_WINDOW = "context_window"
+        PROMPT_CHARACTERS = "prompt_characters"
+        DEFAULT_MAX_TOKENS = "default_max_tokens"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="allowances"
+    )
+    limit = models.CharField(max_length=40, choices=Limit)
     kind = models.CharField(max_length=10, choices=Kind)
-    subject = models.CharField(max_length=100, help_text="Deployment or model name.")
-    valid_from = models.DateTimeField(default=timezone.now)
-    prompt_micros = models.PositiveBigIntegerField(help_text="Millionths of $1 a million tokens.")
-    completion_micros = models.PositiveBigIntegerField(help_text="The same, for completions.")
+    amount = models.PositiveIntegerField(null=True, blank=True)
+    starts_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until withdrawn.")
+    reason = models.CharField(max_length=300)
+    granted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[AllowanceQuerySet] = AllowanceQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        ordering = ("kind", "subject", "-valid_from")
+        ordering = ("-id",)
         constraints = (
-            models.UniqueConstraint(
-                fields=("kind", "subject", "valid_from"), name="one_price_at_a_time"
+            models.CheckConstraint(
+                condition=models.Q(kind="set") | models.Q(amount__isnull=False),
+                name="what_is_added_is_named",
+            ),
+            # Somebody always runs one request at once: 0 would lock an account out by mistake.
+            models.CheckConstraint(
+                condition=~models.Q(limit="concurrent_requests", kind="set")
+                | models.Q(amount__isnull=False, amount__gte=1),
+                name="one_request_at_once_at_least",
             ),
         )
 
     def __str__(self) -> str:
-        return f"{self.subject} from {self.valid_from:%Y-%m-%d}"
+        amount = "no limit" if self.amount is None else f"{self.amount:,}"
+        return f"{self.user}: {self.limit} {self.kind} {amount}"

@@ -89,11 +89,11 @@ def _partitions() -> Finding:
     missing = missing_partitions(connection, today)
     if not missing:
         return Finding("partitions", OK, "the ledger has its partitions months ahead")
-    now = [month for month in missing if (month.year, month.month) == (today.year, today.month)]
+    now = [one for one in missing if (one.month.year, one.month.month) == (today.year, today.month)]
     return Finding(
         "partitions",
         FAIL if now else WARN,
-        f"the ledger has none for {', '.join(f'{month:%Y-%m}' for month in missing)}",
+        f"not there: {', '.join(one.name for one in missing)}",
         "start the worker and beat: they create them daily",
     )
 

@@ -103,9 +103,13 @@ def django_db_keepdb() -> bool:
 
 def _insert_plans(sender: Any, **_: object) -> None:
     """Puts the plans back after a transactional test was flushed; migrations don't run again."""
-    migration = importlib.import_module("billing.migrations.0001_initial")
+    first, grown = map(
+        importlib.import_module,
+        ("billing.migrations.0001_initial", "billing.migrations.0006_metering_grown"),
+    )
     if not sender.get_model("Plan").objects.exists():
-        migration.insert_plans(apps, None)
+        first.insert_plans(apps, None)
+        grown.change_plans(apps, None)
 
 
 @pytest.fixture(scope="session")

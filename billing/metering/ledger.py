@@ -13,7 +13,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -21,9 +21,25 @@ import orjson
 import psycopg
 
 from accounts.postgres import Connection, NoAnswer, connect, hung_up_after
-from billing.metering.rows import COMMIT, HOW_ENDED, VOID, Ended, Ending, Intent
+from billing.metering.rows import (
+    COMMIT,
+    END_FENCED,
+    HOW_ENDED,
+    VOID,
+    Ended,
+    Ending,
+    Intent,
+)
 
-__all__ = ["COMMIT_SECONDS", "Ended", "Ending", "Intent", "LedgerUnavailable", "LedgerWriter"]
+__all__ = [
+    "COMMIT_SECONDS",
+    "Ended",
+    "Ending",
+    "Intent",
+    "LedgerFenced",
+    "LedgerUnavailable",
+    "LedgerWriter",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +55,32 @@ class LedgerUnavailable(Exception):
     """The row could not be committed (in time)."""
 
 
+class LedgerFenced(LedgerUnavailable):
+    """The booking was made in another generation of the counter store: there is no row of it."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(f"the counter store is in generation {generation}")
+        self.generation = generation
+
+
 class _Waiting:
     """One row on its way, and who waits for it."""
 
-    __slots__ = ("done", "ended", "id", "json", "row")
+    __slots__ = ("done", "ended", "generation", "id", "json", "row")
 
     def __init__(self, row: Intent | Ending) -> None:
         self.row = row
         self.id = row.id
         self.json = orjson.dumps(row)  # here, so that what can't be encoded fails its own request
         self.ended: Ended | None = None  # how the row had ended before, if it had
+        self.generation = 0  # of the counter store, in which it was committed
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def booked_in(self) -> int:
+        """The counter store's generation that an intent was booked in."""
+        assert isinstance(self.row, Intent)
+        return self.row.generation
 
     def finish(self, error: Exception | None = None) -> None:
         """Tells whoever still waits."""
@@ -114,13 +145,18 @@ class LedgerWriter:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def open(self, intent: Intent) -> None:
-        """Returns once the row is committed; LedgerUnavailable, and then it never will be open."""
+        """Returns once the row is committed; LedgerUnavailable, and then it never will be open.
+
+        LedgerFenced: it may be booked again and opened under the same id.
+        """
         if not self.connected:
             raise LedgerUnavailable("Postgres is away")
         waiting = self._intents[intent.id] = _Waiting(intent)
         self._wake.set()
         try:
             await waiting.done
+        except LedgerFenced:
+            raise
         except (LedgerUnavailable, asyncio.CancelledError):
             # Still here, it was never sent.  Else the commit's answer may be what was lost, and
             # not the commit.
@@ -240,12 +276,17 @@ class LedgerWriter:
             if batch.voids:
                 await connection.execute(VOID, {"intents": _array(batch.voids)})
             cursor = await connection.execute(COMMIT, parameters, prepare=True)
-            ended_here = {row[0] for row in await cursor.fetchall()}
+            ((generation, ended),) = await cursor.fetchall()
+            ended_here = set(ended)
             before = [one for one in batch.endings if one.id not in ended_here]
             if before:
                 await _learn_how(connection, before)
+            fenced = [one for one in batch.intents if one.booked_in != generation]
+            if fenced:
+                await _fence_out(connection, fenced, generation)
         self.commits += 1
         for one in (*batch.intents, *batch.voids, *batch.endings):
+            one.generation = generation
             self._forget(one)
             one.finish()
 
@@ -273,11 +314,11 @@ def _array(rows: list[_Waiting]) -> str:
 def _outcome(waiting: _Waiting) -> Ended:
     """How the row of a committed ending has ended: so, unless it had before."""
     if waiting.ended is not None:
-        return waiting.ended
+        return replace(waiting.ended, generation=waiting.generation)
     ending = waiting.row
     assert isinstance(ending, Ending)
     tokens = ending.prompt_tokens + ending.completion_tokens if ending.charged else 0
-    return Ended(ending.status, ending.charged, tokens)
+    return Ended(ending.status, ending.charged, tokens, waiting.generation)
 
 
 async def _learn_how(connection: Connection, ended_before: list[_Waiting]) -> None:
@@ -287,3 +328,16 @@ async def _learn_how(connection: Connection, ended_before: list[_Waiting]) -> No
     found = {row[0]: Ended(*row[1:]) for row in await cursor.fetchall()}
     for one in ended_before:
         one.ended = found.get(one.id)
+
+
+async def _fence_out(connection: Connection, fenced: list[_Waiting], generation: int) -> None:
+    """Fails intents of another generation, whose rows were not inserted.
+
+    One may be there all the same: by a first attempt that was committed in time, and whose answer
+    was lost.  Nothing will run on it, so it ends.
+    """
+    cursor = await connection.execute(END_FENCED, {"ids": [one.id for one in fenced]})
+    there = {row[0] for row in await cursor.fetchall()}
+    for one in fenced:
+        gone = LedgerUnavailable("its first commit's answer was lost")
+        one.finish(gone if one.id in there else LedgerFenced(generation))

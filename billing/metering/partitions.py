@@ -1,6 +1,7 @@
-"""The ledger's monthly partitions: by id, since a UUIDv7 starts with its time."""
+"""Monthly partitions of ledger and refusals: by id, since a UUIDv7 starts with its time."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
@@ -8,12 +9,28 @@ from django.db import transaction
 from accounts.identifiers import uuid7_floor
 
 MONTHS_AHEAD: Final = 6
-_TABLE: Final = "billing_ledgerentry"
+TABLES: Final = ("billing_ledgerentry", "billing_refusal")
 _LOCK: Final = 0x5CA11  # this job's, among the database's advisory locks
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One table's rows of one month, by its first day."""
+
+    table: str
+    month: dt.date
+
+    @property
+    def name(self) -> str:
+        """Its own table's."""
+        return f"{self.table}_{self.month:%Y_%m}"
+
+
 def create_partitions(
-    connection: Any, today: dt.date, months_ahead: int = MONTHS_AHEAD
+    connection: Any,
+    today: dt.date,
+    months_ahead: int = MONTHS_AHEAD,
+    tables: tuple[str, ...] = TABLES,
 ) -> list[str]:
     """Creates what is missing from last month to `months_ahead`; the names of the new ones.
 
@@ -22,42 +39,42 @@ def create_partitions(
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         # IF NOT EXISTS is no help to two that come at once: neither sees the other's table.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        missing = _missing(cursor, today, months_ahead)
-        for month in missing:
-            _create(cursor, month)
-    return [_name(month) for month in missing]
+        missing = _missing(cursor, today, months_ahead, tables)
+        for partition in missing:
+            _create(cursor, partition)
+    return [partition.name for partition in missing]
 
 
 def missing_partitions(
     connection: Any, today: dt.date, months_ahead: int = MONTHS_AHEAD
-) -> list[dt.date]:
-    """The months, by their first day, from last month to `months_ahead` that have none."""
+) -> list[Partition]:
+    """What there is none of, from last month to `months_ahead`."""
     with connection.cursor() as cursor:
-        return _missing(cursor, today, months_ahead)
+        return _missing(cursor, today, months_ahead, TABLES)
 
 
-def _missing(cursor: Any, today: dt.date, months_ahead: int) -> list[dt.date]:
+def _missing(
+    cursor: Any, today: dt.date, months_ahead: int, tables: tuple[str, ...]
+) -> list[Partition]:
     months = [_first_of(today, months=ahead) for ahead in range(-1, months_ahead + 1)]
-    return [month for month in months if not _exists(cursor, month)]
+    wanted = [Partition(table, month) for table in tables for month in months]
+    return [partition for partition in wanted if not _exists(cursor, partition)]
 
 
-def _create(cursor: Any, month: dt.date) -> None:
-    # Attaching lets the ledger be written meanwhile.  PARTITION OF would lock it against
+def _create(cursor: Any, partition: Partition) -> None:
+    table, name, month = partition.table, partition.name, partition.month
+    # Attaching lets the table be written meanwhile.  PARTITION OF would lock it against
     # everybody, and wait, with everybody behind it, for the longest query that reads it.
-    cursor.execute(f"CREATE TABLE {_name(month)} (LIKE {_TABLE} INCLUDING ALL)")
+    cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
     cursor.execute(
-        f"ALTER TABLE {_TABLE} ATTACH PARTITION {_name(month)}"
+        f"ALTER TABLE {table} ATTACH PARTITION {name}"
         f" FOR VALUES FROM ('{_bound(month)}') TO ('{_bound(_first_of(month, months=1))}')"
     )
 
 
-def _exists(cursor: Any, month: dt.date) -> bool:
-    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [_name(month)])
+def _exists(cursor: Any, partition: Partition) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [partition.name])
     return bool(cursor.fetchone()[0])
-
-
-def _name(month: dt.date) -> str:
-    return f"{_TABLE}_{month:%Y_%m}"
 
 
 def _first_of(day: dt.date, *, months: int) -> dt.date:

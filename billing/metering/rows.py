@@ -6,7 +6,7 @@ rest.  Every statement may be repeated: a row that exists or has ended is left a
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -24,6 +24,11 @@ class Intent:
     admitted_at: dt.datetime
     deadline_at: dt.datetime
     process_id: uuid.UUID
+    address: str | None = None
+    address_counted: bool = False
+    session: str = ""
+    generation: int = 1
+    """Of the counter store, in which it was booked: a row of another one is not inserted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Ended:
     status: str
     charged: bool
     tokens: int  # that count: none unless charged
+    generation: int = field(default=0, compare=False)
+    """Of the counter store, in which that was committed; 0: not by this process."""
 
 
 _INTENT_COLUMNS: Final = {
@@ -66,6 +73,9 @@ _INTENT_COLUMNS: Final = {
     "admitted_at": "timestamptz",
     "deadline_at": "timestamptz",
     "process_id": "uuid",
+    "address": "inet",
+    "address_counted": "boolean",
+    "session": "text",
 }
 _ENDING_COLUMNS: Final = {
     "id": "uuid",
@@ -95,27 +105,33 @@ def _insert(status: str, *, charged: bool, ended_at: str, error_code: str) -> st
     return f"""
         INSERT INTO billing_ledgerentry ({columns}, status, charged, ended_at, error_code,
                deployment, prompt_tokens, completion_tokens, cached_tokens, estimated, cost_micros,
-               price_micros, attempts)
+               price_micros, attempts, requests, reason)
         SELECT {columns}, '{status}', {charged}, {ended_at}, '{error_code}',
-               '', 0, 0, 0, false, 0, 0, '[]'
-          FROM {_records(_INTENT_COLUMNS, "intent")}
+               '', 0, 0, 0, false, 0, 0, '[]', 1, ''
+          FROM {_records(_INTENT_COLUMNS | {"generation": "integer"}, "intent")}
     """  # noqa: S608  (names and values of this module only)
 
 
 _CHANGES: Final = ", ".join(f"{name} = ending.{name}" for name in _ENDING_COLUMNS if name != "id")
 
 # Takes `intents` and `endings`, and the range of the endings' ids, which lets Postgres leave out
-# the months that none of them is in.  Gives the ids of the rows that were ended by it.
+# the months that none of them is in.  Gives one row: the counter store's generation, which nothing
+# changes until this is committed, and the ids of the rows that were ended.
 COMMIT: Final = f"""
-    WITH opened AS (
+    WITH fence AS MATERIALIZED (SELECT billing_generation() AS generation),
+    opened AS (
         {_insert("reserved", charged=True, ended_at="NULL", error_code="")}
+        JOIN fence USING (generation)
         ON CONFLICT (id) DO NOTHING
+    ),
+    ended AS (
+        UPDATE billing_ledgerentry entry SET {_CHANGES}
+          FROM {_records(_ENDING_COLUMNS, "ending")}
+         WHERE entry.id = ending.id AND entry.status = 'reserved'
+           AND entry.id BETWEEN %(first)s::uuid AND %(last)s::uuid
+        RETURNING entry.id
     )
-    UPDATE billing_ledgerentry entry SET {_CHANGES}
-      FROM {_records(_ENDING_COLUMNS, "ending")}
-     WHERE entry.id = ending.id AND entry.status = 'reserved'
-       AND entry.id BETWEEN %(first)s::uuid AND %(last)s::uuid
-    RETURNING entry.id
+    SELECT generation, ARRAY(SELECT id FROM ended) FROM fence
 """  # noqa: S608  (the same)
 
 # Takes `intents` whose commit went unanswered and whose requests never ran.  It inserts the ones
@@ -125,6 +141,14 @@ VOID: Final = f"""
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, charged = excluded.charged,
        ended_at = excluded.ended_at, error_code = excluded.error_code
      WHERE billing_ledgerentry.status = 'reserved'
+"""
+
+# Takes the `ids` of intents that the fence kept out; gives those that were in all the same.
+END_FENCED: Final = """
+    UPDATE billing_ledgerentry
+       SET status = 'failed', charged = false, ended_at = now(), error_code = 'ledger_unavailable'
+     WHERE id = ANY(%(ids)s) AND status = 'reserved'
+    RETURNING id
 """
 
 # Takes `ids`; gives id, status, charged, tokens.

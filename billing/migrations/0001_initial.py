@@ -8,22 +8,13 @@ from django.db import migrations, models
 
 import accounts.identifiers
 from billing.metering.partitions import create_partitions
-
-
-class CreatePartitionedModel(migrations.CreateModel):
-    """CreateModel for a table partitioned by range of its primary key."""
-
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        model = to_state.apps.get_model(app_label, self.name)
-        statement, parameters = schema_editor.table_sql(model)
-        schema_editor.execute(f"{statement} PARTITION BY RANGE (id)", parameters)
-        for index in model._meta.indexes:  # noqa: SLF001  (Django's documented API)
-            schema_editor.add_index(model, index)
+from billing.migrations._partitioned import CreatePartitionedModel
 
 
 def create_first_partitions(apps, schema_editor):
     """Last month to half a year ahead; the beat keeps creating them."""
-    create_partitions(schema_editor.connection, dt.datetime.now(dt.UTC).date())
+    today = dt.datetime.now(dt.UTC).date()
+    create_partitions(schema_editor.connection, today, tables=("billing_ledgerentry",))
 
 
 def insert_plans(apps, schema_editor):

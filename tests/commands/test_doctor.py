@@ -122,13 +122,13 @@ def test_a_migration_that_was_not_applied_fails() -> None:
 
 @pytest.fixture
 def dropped_month(transactional_db: None) -> Iterator[str]:
-    """A month to come whose partition is gone, for the length of a test."""
+    """The partition of a month to come, gone for the length of a test."""
     month = (dt.datetime.now(dt.UTC).replace(day=1) + dt.timedelta(days=70)).strftime("%Y_%m")
     table = f"billing_ledgerentry_{month}"
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE billing_ledgerentry DETACH PARTITION {table}")
         cursor.execute(f"DROP TABLE {table}")
-    yield month.replace("_", "-")
+    yield table
     from billing.metering.partitions import create_partitions
 
     create_partitions(connection, dt.datetime.now(dt.UTC).date())

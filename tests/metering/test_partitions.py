@@ -1,4 +1,4 @@
-"""The ledger has a table for each month, made before the month comes."""
+"""Ledger and refusals have a table for each month, made before the month comes."""
 
 import datetime as dt
 import threading
@@ -19,8 +19,9 @@ FAR = dt.date(2041, 1, 15)
 def partitions() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits"
-            " WHERE inhparent = 'billing_ledgerentry'::regclass"
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE inhparent IN ('billing_ledgerentry'::regclass, 'billing_refusal'::regclass)"
+            "   AND relkind = 'r'"
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -61,15 +62,15 @@ def home_of(entry: LedgerEntry) -> str:
 
 def test_a_new_database_has_them_from_last_month_to_half_a_year_ahead() -> None:
     assert create_partitions(connection, dt.datetime.now(dt.UTC).date()) == []
-    assert len(partitions()) >= 8
+    assert len(partitions()) >= 2 * 8
 
 
 def test_they_span_the_turn_of_a_year() -> None:
+    months = ("2040_12", "2041_01", "2041_02", "2041_03")
     assert create_partitions(connection, FAR, months_ahead=2) == [
-        "billing_ledgerentry_2040_12",
-        "billing_ledgerentry_2041_01",
-        "billing_ledgerentry_2041_02",
-        "billing_ledgerentry_2041_03",
+        f"{table}_{month}"
+        for table in ("billing_ledgerentry", "billing_refusal")
+        for month in months
     ]
 
 
@@ -78,9 +79,11 @@ def test_what_is_there_is_left_alone() -> None:
     before = partitions()
     assert create_partitions(connection, FAR, months_ahead=1) == []
     assert create_partitions(connection, FAR.replace(month=2), months_ahead=1) == [
-        "billing_ledgerentry_2041_03"
+        "billing_ledgerentry_2041_03",
+        "billing_refusal_2041_03",
     ]
-    assert partitions() - before == {"billing_ledgerentry_2041_03"}
+    new = {"billing_ledgerentry_2041_03", "billing_refusal_2041_03"}
+    assert partitions() - before == new
 
 
 def test_several_that_create_them_at_once_create_them_once() -> None:
@@ -95,7 +98,7 @@ def test_several_that_create_them_at_once_create_them_once() -> None:
 
     with ThreadPoolExecutor(4) as threads:
         created = [name for names in threads.map(create, range(4)) for name in names]
-    assert len(created) == len(set(created)) == 5
+    assert len(created) == len(set(created)) == 2 * 5
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_an_attached_partition_has_every_index_of_the_ledger() -> None:
             [["billing_ledgerentry", "billing_ledgerentry_2041_01"]],
         )
         counts = dict(cursor.fetchall())
-    assert counts["billing_ledgerentry_2041_01"] == counts["billing_ledgerentry"] == 4
+    assert counts["billing_ledgerentry_2041_01"] == counts["billing_ledgerentry"] == 6
 
 
 def test_a_query_on_ids_of_one_month_looks_into_no_other() -> None:
