@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -109,6 +109,42 @@ class ReadPool:
                 return await self._fetch(query, parameters)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 raise PostgresUnavailable(str(error)) from error
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, seconds: float = _QUERY_SECONDS) -> AsyncIterator[Connection]:
+        """A transaction, of `seconds` at most; what is raised inside undoes it.
+
+        PostgresUnavailable where it can't be had in time or its end is not known.
+        """
+        async with self._slots:
+            if self._knocking is not None:
+                raise PostgresUnavailable("Postgres does not answer")
+            connection = None
+            try:
+                connection = await self._living_connection()
+                with hung_up_after(connection, seconds):
+                    async with connection.transaction():
+                        yield connection
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if isinstance(error, NoAnswer) and self._knocking is None:
+                    self._knocking = asyncio.create_task(self._knock(), name="postgres-knock")
+                raise PostgresUnavailable(str(error)) from error
+            finally:
+                if connection is not None and not connection.closed:
+                    if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                        self._idle.append(connection)
+                    else:  # it was cancelled in the midst of a statement
+                        await connection.close()
+
+    async def _living_connection(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            with contextlib.suppress(psycopg.OperationalError, psycopg.InterfaceError):
+                with hung_up_after(connection, _QUERY_SECONDS):
+                    await connection.execute("SELECT 1")
+                return connection
+            await connection.close()
+        return await connect(_QUERY_SECONDS)
 
     async def _fetch(
         self, query: str, parameters: Sequence[Any] | Mapping[str, Any]

@@ -1,10 +1,12 @@
 """The tiers and their limits, and which tier an account is on."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from accounts.postgres import ReadPool
-from billing.models import Tier
+from billing.models import Allowance, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,19 @@ class Limits:
     context_window: int | None
     prompt_characters: int | None
     default_max_tokens: int | None
+    requests_per_session: int | None = None
+    address_requests_per_minute: int | None = None
+    address_requests_per_hour: int | None = None
+    address_accounts_per_hour: int | None = None
+
+    @property
+    def by_address(self) -> bool:
+        """Whether requests count against their network address."""
+        return (
+            self.address_requests_per_minute is not None
+            or self.address_requests_per_hour is not None
+            or self.address_accounts_per_hour is not None
+        )
 
     @property
     def title(self) -> str:
@@ -26,15 +41,47 @@ class Limits:
         return Tier(self.tier).label
 
 
-_PLANS = """
-SELECT tier, requests_per_hour, requests_per_day, tokens_per_day, concurrent_requests,
-       context_window, prompt_characters, default_max_tokens FROM billing_plan
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An allowance in force: which limit, whether `set` or `add`, and how much (None: no limit)."""
+
+    limit: str
+    kind: str
+    amount: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides about a user's limits besides the plans' table."""
+
+    tier: str
+    granted: tuple[Granted, ...] = ()
+
+
+_PLANS = f"""
+SELECT {", ".join(field.name for field in fields(Limits))} FROM billing_plan
+"""  # noqa: S608  (our own names)
+_STANDING = """
+SELECT EXISTS (SELECT FROM billing_subscription
+                WHERE user_id = %(user)s AND tier = 'pro'
+                  AND (ends_at IS NULL OR ends_at > now())),
+       (SELECT coalesce(json_agg(json_build_array("limit", kind, amount) ORDER BY id), '[]')
+          FROM billing_allowance
+         WHERE user_id = %(user)s AND starts_at <= now()
+           AND (ends_at IS NULL OR ends_at > now()))
 """
-_PRO = """
-SELECT 1 FROM billing_subscription
- WHERE user_id = %s AND tier = 'pro' AND (ends_at IS NULL OR ends_at > now())
- LIMIT 1
-"""
+
+
+def with_allowances(limits: Limits, granted: Iterable[Granted]) -> Limits:
+    """The plan's limits with what was granted: of several `set` the last, then every `add`."""
+    changed: dict[str, Any] = {}
+    for one in sorted(granted, key=lambda one: one.kind == Allowance.Kind.ADD):
+        if one.kind == Allowance.Kind.SET:
+            changed[one.limit] = one.amount
+            continue
+        before = changed.get(one.limit, getattr(limits, one.limit))
+        changed[one.limit] = None if before is None else before + (one.amount or 0)
+    return replace(limits, **changed) if changed else limits
 
 
 class PlanBook:
@@ -57,7 +104,16 @@ class PlanBook:
         """The tier's limits; KeyError if the table has no such plan."""
         return self._plans[tier]
 
+    def limits_in(self, standing: Standing) -> Limits:
+        """The limits of a user who stands so, by the plans as they are now."""
+        return with_allowances(self._plans[standing.tier], standing.granted)
+
+    async def standing_of(self, user_id: uuid.UUID) -> Standing:
+        """The tier that the user's subscriptions give, and what was granted beside it, now."""
+        ((is_pro, granted),) = await self._pool.fetch(_STANDING, {"user": user_id})
+        tier = Tier.PRO if is_pro else Tier.FREE
+        return Standing(tier.value, tuple(Granted(*one) for one in granted))
+
     async def limits_for_user(self, user_id: uuid.UUID) -> Limits:
-        """What the user's subscriptions give, free where there is none; nothing else does."""
-        pro = await self._pool.fetch(_PRO, (user_id,))
-        return self.limits_of(Tier.PRO.value if pro else Tier.FREE.value)
+        """The user's limits now."""
+        return self.limits_in(await self.standing_of(user_id))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.postgres import PostgresUnavailable
 from billing.metering.quota import QuotaUnavailable
-from billing.metering.usage import Counters, Usage
+from billing.metering.usage import Usage
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
 from gateway.steps import respond
@@ -76,11 +76,13 @@ async def run(
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
     caller = await gateway.authenticator.authenticate(presented)
-    if caller.is_new:
-        now_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
-        return caller, Usage(caller.limits, Counters(now_ms, 0, 0, 0, 0))
     try:
-        return caller, await gateway.quota.peek(caller.account_id, caller.limits)
+        return caller, await gateway.quota.peek(
+            None if caller.is_new else caller.account_id,
+            caller.limits,
+            address=caller.address,
+            session=caller.session,
+        )
     except (QuotaUnavailable, PostgresUnavailable) as error:
         raise StoreUnavailable("The counters are away just now.") from error
 

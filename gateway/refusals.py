@@ -24,14 +24,33 @@ def explain(usage: Usage, limit: LimitState, tokens_needed: int, link: str) -> s
             f"The {plan} plan runs {limit.max} request{plural} at once, and {limit.used} "
             f"{'is' if limit.used == 1 else 'are'} running. Please try again in 1s."
         )
+    if limit.scope != "account":
+        return _of_others_too(usage, limit, link)
     reached = f"{_PERIODS[limit.name]} {plan} limit reached"
     figures = f"{limit.used:,} of {limit.max or 0:,} {limit.unit}"
     if limit.name == "tokens_per_day" and limit.remaining:
         figures += f", and this request needs at least {tokens_needed:,}"
-    resets = ""
-    if limit.resets_at is not None and limit.resets_in_seconds is not None:
-        resets = f" Resets {limit.resets_at:%H:%M} UTC (in {duration(limit.resets_in_seconds)})."
-    return f"{reached}: {figures}.{resets}{_advice(usage, link)}"
+    return f"{reached}: {figures}.{_resets(limit)}{_advice(usage, link)}"
+
+
+def _of_others_too(usage: Usage, limit: LimitState, link: str) -> str:
+    """The refusal by a limit of the session or of the network address."""
+    figures = f"{limit.used:,} of {limit.max or 0:,} {limit.unit}"
+    if limit.scope == "session":
+        return (
+            f"Limit of this session reached: {figures} today.{_resets(limit)} Another session "
+            f"may go on.{_advice(usage, link)}"
+        )
+    reached = f"Limit of your network address reached: {figures} this"
+    if limit.name == "address_requests_per_minute":
+        return f"{reached} minute. Please try again in {limit.resets_in_seconds}s."
+    return f"{reached} hour, whoever made them.{_resets(limit)}{_advice(usage, link)}"
+
+
+def _resets(limit: LimitState) -> str:
+    if limit.resets_at is None or limit.resets_in_seconds is None:
+        return ""
+    return f" Resets {limit.resets_at:%H:%M} UTC (in {duration(limit.resets_in_seconds)})."
 
 
 def trigger_of(limit: LimitState) -> Trigger:

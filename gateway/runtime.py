@@ -13,11 +13,15 @@ from django.conf import settings
 from accounts.identifiers import uuid7
 from accounts.identity import TokenUses
 from accounts.postgres import PostgresUnavailable, ReadPool
+from billing.metering.bookings import Bookings
 from billing.metering.debts import QuotaDebts
+from billing.metering.fence import Fence
 from billing.metering.ledger import LedgerWriter
+from billing.metering.ledger_admission import LedgerAdmission
 from billing.metering.prices import PriceBook
 from billing.metering.processes import Heartbeat
-from billing.metering.quota import Quota
+from billing.metering.quota import Quota, QuotaUnavailable
+from billing.metering.redis_store import RedisStore
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
 from gateway import tokenizer
@@ -49,10 +53,16 @@ class Gateway:
             self.reads, self.process_id, partial(self.token_uses.write, self.reads)
         )
         self.ledger = LedgerWriter()
+        self.store = RedisStore(settings.REDIS_URL)
+        self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
-            settings.REDIS_URL, process_id=self.process_id, ledger=LedgerSums(self.reads)
+            self.store,
+            process_id=self.process_id,
+            ledger=LedgerSums(self.reads),
+            generation=self.fence,
         )
-        self.debts = QuotaDebts(self.quota)
+        self.debts = QuotaDebts(self.quota, self.fence)
+        self.admissions = ReadPool()  # of its own: who waits for a lock must not hold up look-ups
         self.providers = Providers(
             connect=settings.GATEWAY_CONNECT_SECONDS, silence=settings.GATEWAY_SILENCE_SECONDS
         )
@@ -60,15 +70,20 @@ class Gateway:
         self.admission = Admission(
             catalogue=self.catalogue,
             plans=self.plans,
-            quota=self.quota,
-            ledger=self.ledger,
-            debts=self.debts,
-            heartbeat=self.heartbeat,
+            bookings=Bookings(
+                quota=self.quota,
+                ledger=self.ledger,
+                without_redis=LedgerAdmission(self.admissions),
+                fence=self.fence,
+                debts=self.debts,
+                heartbeat=self.heartbeat,
+                survives_redis=settings.REDIS_AWAY == "ledger",
+            ),
             process_id=self.process_id,
             longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
         )
         self.upgrades = Upgrades(self.quota, self.reads)
-        self.settlement = Settlement(self.ledger, self.quota, self.debts, self.prices)
+        self.settlement = Settlement(self.ledger, self.quota, self.debts, self.prices, self.fence)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -76,7 +91,7 @@ class Gateway:
         await self.reads.open()
         begun = await asyncio.gather(
             self.ledger.start(),
-            self.quota.ping(),
+            self._ping(),
             self.providers.open(),
             asyncio.to_thread(tokenizer.warm),
             return_exceptions=True,  # so that none is still starting when one has failed
@@ -84,6 +99,7 @@ class Gateway:
         if failure := next(filter(None, begun), None):
             raise failure
         await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
+        await self.fence.start()
         await self.heartbeat.start()
         self.debts.start()
         self._tasks = [
@@ -97,6 +113,13 @@ class Gateway:
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
 
+    async def _ping(self) -> None:
+        try:
+            await self.store.ping()
+        except QuotaUnavailable:
+            if settings.REDIS_AWAY != "ledger":
+                raise
+
     async def stop(self) -> None:
         """Settles and writes whatever is still owed, then closes."""
         for task in self._tasks:
@@ -108,7 +131,9 @@ class Gateway:
         await self.heartbeat.stop()
         await _attempt(self.upgrades.write)
         await self.providers.close()
-        await self.quota.close()
+        await self.fence.stop()
+        await self.store.close()
+        await self.admissions.close()
         await self.reads.close()
 
 

@@ -1,6 +1,7 @@
 """The values that travel the request path.  Frozen: a step hands on facts, it changes none."""
 
 import datetime as dt
+import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -8,11 +9,17 @@ from typing import Any
 
 import orjson
 
+from accounts.addresses import network_of
 from accounts.identifiers import encode, uuid7
 from accounts.identity import TokenHolder
 from billing.metering.usage import Usage
 from billing.plans import Limits
 from billing.prompts import Channel
+
+
+def session_digest(name: str) -> str:
+    """What a session is counted under: 16 hexadecimal digits of whatever names it."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +31,18 @@ class Presented:
     visitor: str | None = None  # the signed credential
     may_become_visitor: bool = False  # where an endpoint serves people with no credential at all
     ip: str | None = None
+    session: str = ""  # a digest of what names the session, or nothing
     user_agent: str = ""
     channel: Channel = Channel.API  # where its answer is read
     # Whether it is the caller who has gone, asked when the request's task is cancelled.
     is_gone: Callable[[], bool] = lambda: True
     # Every response carries it, and the ledger's row if the request comes to one.
     request_id: uuid.UUID = field(default_factory=uuid7)
+
+    @property
+    def address(self) -> str | None:
+        """What its network limits count by."""
+        return network_of(self.ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +53,19 @@ class Caller:
     limits: Limits
     token: TokenHolder | None = None
     visitor: str | None = None  # the credential to hand (back) to a visitor
+    address: str | None = None  # what the network's limits count by
+    session: str = ""
     is_new: bool = False  # a visitor since this very request: nobody has counted anything yet
 
     @property
     def is_visitor(self) -> bool:
         """Whether there is no account behind it."""
         return self.visitor is not None
+
+    @property
+    def counted_address(self) -> str | None:
+        """The address, if requests count against it."""
+        return self.address if self.limits.by_address else None
 
 
 @dataclass(frozen=True, slots=True)

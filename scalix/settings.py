@@ -10,6 +10,7 @@ import re
 import secrets
 import warnings
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -65,6 +66,22 @@ GATEWAY_DEADLINE_SECONDS: float = env.float("GATEWAY_DEADLINE_SECONDS", 300.0)
 GATEWAY_CONNECT_SECONDS: float = env.float("GATEWAY_CONNECT_SECONDS", 5.0)
 GATEWAY_SILENCE_SECONDS: float = env.float("GATEWAY_SILENCE_SECONDS", 60.0)
 GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
+
+REDIS_AWAY: str = env.str("REDIS_AWAY", "refuse")
+if REDIS_AWAY not in ("refuse", "ledger"):
+    raise SystemExit(f"REDIS_AWAY is refuse or ledger, not {REDIS_AWAY!r}.")
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+    except ValueError as error:
+        raise SystemExit(f"TRUSTED_PROXIES: {error}") from error
+
+
+# Whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = _networks(env.str("TRUSTED_PROXIES", ""))
+RATELIMIT_IP_META_KEY = "accounts.addresses.address_of"
 
 # Django -------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ from accounts.models import ApiToken, User  # noqa: E402
 from accounts.postgres import ReadPool  # noqa: E402
 from billing.metering.ledger import LedgerWriter  # noqa: E402
 from billing.metering.quota import Quota  # noqa: E402
+from billing.metering.redis_store import RedisStore  # noqa: E402
 from billing.metering.sums import LedgerSums  # noqa: E402
 from billing.models import Subscription, Tier  # noqa: E402
 from billing.payments.stripe_api import worker_api  # noqa: E402
@@ -150,9 +151,9 @@ async def quota(
     redis_url: str, flush: "redis.Redis", reads: ReadPool, within_the_hour: None
 ) -> AsyncIterator[Quota]:
     """Admission over an empty store and the test database's ledger, on the real clock."""
-    quota = Quota(redis_url, process_id=uuid7(), ledger=LedgerSums(reads))
-    yield quota
-    await quota.close()
+    store = RedisStore(redis_url)
+    yield Quota(store, process_id=uuid7(), ledger=LedgerSums(reads))
+    await store.close()
 
 
 @pytest.fixture

@@ -32,6 +32,12 @@ INSERT INTO accounts_apitoken (id, user_id, name, prefix, last_four, digest, cre
 SELECT %s, id, 'test', %s, %s, %s, now() FROM accounts_user WHERE email = %s
 """
 
+# All tests come from one address: its limits would be reached by whoever comes last.
+_NO_ADDRESS_LIMITS: Final = """
+UPDATE billing_plan SET address_requests_per_minute = NULL, address_requests_per_hour = NULL,
+       address_accounts_per_hour = NULL
+"""
+
 
 class GatewayServer:
     """A running product: supervisor, web processes, worker, beat, Postgres and Valkey of its own.
@@ -50,6 +56,7 @@ class GatewayServer:
             self.upstream.stop()
             raise
         self._numbers = itertools.count()
+        self.sql(_NO_ADDRESS_LIMITS)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from billing.metering.fence import Generation
 from billing.metering.quota import Quota, QuotaUnavailable
 
 logger = logging.getLogger(__name__)
@@ -23,13 +24,19 @@ class _Debt:
     request_id: uuid.UUID
     charged: bool
     tokens: int
+    address: str | None
+    generation: int
 
 
 class QuotaDebts:
-    """Settles with the counters in the background, again and again until they answer."""
+    """Settles with the counters in the background, again and again until they answer.
 
-    def __init__(self, quota: Quota) -> None:
+    A debt is of the counters' generation: those of the next one are summed from the ledger.
+    """
+
+    def __init__(self, quota: Quota, generation: Generation | None = None) -> None:
         self._quota = quota
+        self._generation = generation or Generation()
         self._debts: asyncio.Queue[_Debt] = asyncio.Queue()
         self._owed = 0  # the one that is being paid included
         self._task: asyncio.Task[None] | None = None
@@ -39,11 +46,19 @@ class QuotaDebts:
         self._task = asyncio.create_task(self._pay(), name="quota-debts")
 
     def owe(
-        self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
+        self,
+        account_id: uuid.UUID,
+        request_id: uuid.UUID,
+        *,
+        charged: bool,
+        tokens: int,
+        address: str | None = None,
+        generation: int | None = None,
     ) -> None:
-        """Notes a settlement that the counters must hear of."""
+        """Notes a settlement that the counters of that generation, or of today's, must hear of."""
         self._owed += 1
-        self._debts.put_nowait(_Debt(account_id, request_id, charged, tokens))
+        number = generation or self._generation.number
+        self._debts.put_nowait(_Debt(account_id, request_id, charged, tokens, address, number))
 
     async def stop(self, patience: float = 5.0) -> None:
         """Pays what is owed, `patience` seconds at most."""
@@ -66,9 +81,16 @@ class QuotaDebts:
             self._debts.task_done()
 
     async def _paid(self, debt: _Debt) -> bool:
+        if debt.generation < self._generation.number:
+            return True
         try:
             await self._quota.settle(
-                debt.account_id, debt.request_id, charged=debt.charged, tokens=debt.tokens
+                debt.account_id,
+                debt.request_id,
+                charged=debt.charged,
+                tokens=debt.tokens,
+                address=debt.address,
+                generation=debt.generation,
             )
         except QuotaUnavailable:
             return False

@@ -25,6 +25,7 @@ from billing.metering.rows import (
     COMMIT,
     END_FENCED,
     HOW_ENDED,
+    NOBODY,
     VOID,
     Ended,
     Ending,
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 COMMIT_SECONDS: Final = 3.0
 _RECONNECT_SECONDS: Final = 0.1
 _LARGEST_BATCH: Final = 500
-_NOBODY: Final = uuid.UUID(int=0)
 # Errors that are about a row.  Any other is about the database, and the rows go out again.
 _ROW_ERRORS: Final = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -161,9 +161,13 @@ class LedgerWriter:
             # Still here, it was never sent.  Else the commit's answer may be what was lost, and
             # not the commit.
             if self._intents.pop(intent.id, None) is None:
-                self._voids[intent.id] = _Waiting(intent)
-                self._wake.set()
+                self.void(intent)
             raise
+
+    def void(self, intent: Intent) -> None:
+        """Ends a row whose commit, by another way, went unanswered: nothing will run on it."""
+        self._voids[intent.id] = _Waiting(intent)
+        self._wake.set()
 
     async def end(self, ending: Ending, *, patience: float) -> Ended:
         """Returns once the row has ended: how it did.  LedgerUnavailable after `patience` seconds.
@@ -265,7 +269,7 @@ class LedgerWriter:
                 bad.finish(LedgerUnavailable(str(error)))
 
     async def _commit(self, connection: Connection, batch: _Batch) -> None:
-        ids = [one.id for one in batch.endings] or [_NOBODY]
+        ids = [one.id for one in batch.endings] or [NOBODY]
         parameters: dict[str, Any] = {
             "intents": _array(batch.intents),
             "endings": _array(batch.endings),

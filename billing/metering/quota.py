@@ -1,51 +1,55 @@
-"""Admission: books a request against its account's limits, all or nothing, in one Redis script.
+"""Admission: books a request against the limits of its account and its address, all or nothing.
 
-Redis is a cache of the ledger.  An account that it knows nothing of is *cold*, never zero: the
-ledger is summed and the account seeded.  What makes that exact while requests run:
+Redis is a cache of the ledger.  An account or an address that it knows nothing of is *cold*, never
+zero: the ledger is summed and the counters seeded.  What makes that exact while requests run:
 
 * A booking is made in Redis first and committed to the ledger right after.  A store that lost its
-  memory in between is recognised by its young epoch; a cold account in it is summed only once
-  every booking from before must have been committed (`commit_bound`), and a booking whose commit
-  took longer than that is booked again (`QuotaBooking.may_be_forgotten`).  A sum is taken for the
-  epoch that it was asked in and no other.
-* An ending is committed to the ledger first and told to Redis right after.  If the account is cold
-  then, the script leaves a tombstone that the seeding takes into account.
+  memory in between is recognised by its young epoch; what is cold in it is summed only once every
+  booking from before must have been committed (`commit_bound`), and a booking whose commit took
+  longer than that is booked again (`QuotaBooking.may_be_forgotten`).  A sum is taken for the epoch
+  that it was asked in and no other.
+* An ending is committed to the ledger first and told to Redis right after.  If the counters are
+  cold then, the script leaves a tombstone that the seeding takes into account.
+
+Account and address are two scripts in one round trip, since they may be in two parts of a cluster.
+Where one of them refuses, what the other booked is given back before anybody is answered.
 """
 
 import asyncio
-import contextlib
 import time
 import uuid
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError  # noqa: A004
-
+from billing.metering.account_counters import (
+    AccountAnswer,
+    AccountCounters,
+    HeldBooking,
+    account_tag,
+    bookings_in,
+    read_account,
+)
+from billing.metering.address_counters import AddressAnswer, AddressCounters, read_address
+from billing.metering.decision import ADMITTED
+from billing.metering.fence import Generation
+from billing.metering.redis_store import NO_LIMIT, NONE, Clock, QuotaUnavailable, RedisStore
+from billing.metering.rows import NOBODY
 from billing.metering.sums import LedgerReader
 from billing.metering.usage import Counters, LimitState, Usage
 from billing.plans import Limits
 
-PARTITIONS: Final = 256
+__all__ = [
+    "HeldBooking",
+    "Quota",
+    "QuotaBooking",
+    "QuotaRefused",
+    "QuotaRequest",
+    "QuotaUnavailable",
+]
+
 COMMIT_BOUND_SECONDS: Final = 0.3
-_ACCOUNT_KEYS: Final = "scalix:*:account:*"
 _SCAN_KEYS: Final = 1000
-_CONNECTIONS: Final = 32
-# Long enough for a process that is starved or busy: its own pauses count as the store's.
-_ANSWER_SECONDS: Final = 1.0
-_KNOCK_SECONDS: Final = 0.1
-_SCRIPT: Final = Path(__file__).with_name("quota.lua").read_text()
-_NO_LIMIT: Final = -1
-
-
-class QuotaUnavailable(Exception):
-    """The counter store is away or did not answer: nothing may be admitted."""
 
 
 class QuotaRefused(Exception):
@@ -59,16 +63,6 @@ class QuotaRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBooking:
-    """A booking as the store has it."""
-
-    account_id: uuid.UUID
-    request_id: uuid.UUID
-    process_id: uuid.UUID
-    deadline_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class QuotaRequest:
     """What is to be booked.  Tokens are bounds: a prompt's, and the most that may be answered."""
 
@@ -79,6 +73,13 @@ class QuotaRequest:
     output_tokens: int | None  # None: as many as the limits leave, or the model's own maximum
     least_output_tokens: int
     deadline_ms: int
+    session: str = ""
+    address: str | None = None
+
+    @property
+    def counted_address(self) -> str | None:
+        """The address, if the request counts against it."""
+        return self.address if self.limits.by_address else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class QuotaBooking:
     usage: Usage
     output_tokens: int | None  # what it may produce; None: no limit stands in the way
     asked_at: float  # time.monotonic() before the store was asked
+    generation: int
+    """Of the counter store, that the row has to be committed in."""
 
     def may_be_forgotten(self, commit_bound: float) -> bool:
         """Whether the store could have lost this booking and been seeded without it by now."""
@@ -99,43 +102,169 @@ class Quota:
 
     def __init__(
         self,
-        redis_url: str,
+        store: RedisStore,
         *,
         process_id: uuid.UUID,
         ledger: LedgerReader,
+        generation: Generation | None = None,
         commit_bound: float = COMMIT_BOUND_SECONDS,
-        clock_ms: int = 0,
+        clock: Clock | None = None,
     ) -> None:
-        self._redis: Redis = Redis.from_url(
-            redis_url,
-            socket_connect_timeout=None,  # `_ask` bounds it all
-            socket_timeout=None,
-            # One repetition on a new connection, for one that died idle: every script may be
-            # repeated.  More would only keep the caller waiting for its 503.
-            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
-        )
-        self._slots = asyncio.Semaphore(_CONNECTIONS)
-        self._knocking: asyncio.Task[None] | None = None  # as long as the store does not answer
-        self._script = self._redis.register_script(_SCRIPT)
+        self._store = store
         self._process_id = process_id
-        self._ledger = ledger
+        self._generation = generation or Generation()
+        self._accounts = AccountCounters(ledger, clock or Clock())
+        self._addresses = AddressCounters(ledger, clock or Clock())
         self.commit_bound = commit_bound
-        self.clock_ms = clock_ms  # a test's clock; 0: the store's own
 
     async def ping(self) -> None:
         """Raises QuotaUnavailable unless the store answers."""
-        await self._ask(self._redis.ping)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        if self._knocking is not None:
-            self._knocking.cancel()
-        await self._redis.aclose()
+        await self._store.ping()
 
     async def reserve(self, request: QuotaRequest) -> QuotaBooking:
         """Books the request, or raises QuotaRefused with nothing booked.  Safe to repeat."""
-        limits, asked_at = request.limits, time.monotonic()
-        arguments = (
+        asked_at, generation = time.monotonic(), self._generation.number
+        account, address = await self._warm(
+            generation,
+            request.account_id,
+            request.counted_address,
+            ("reserve", *self._account_arguments(request)),
+            ("reserve", *_address_arguments(request)),
+        )
+        usage = Usage(request.limits, account.counters, address.use if address else None)
+        refusing = [
+            usage.state(answer.verdict)
+            for answer in (account, address)
+            if answer is not None and answer.verdict != ADMITTED
+        ]
+        if refusing:
+            if address is not None and len(refusing) == 1:  # the other one has booked it
+                await self.settle(
+                    request.account_id,
+                    request.request_id,
+                    charged=False,
+                    tokens=0,
+                    address=request.counted_address,
+                    generation=generation,
+                )
+            needed = request.prompt_tokens + request.least_output_tokens
+            raise QuotaRefused(usage, max(refusing, key=_wait), needed)
+        output = None if account.extra == NO_LIMIT else account.extra
+        return QuotaBooking(usage, output, asked_at, generation)
+
+    async def settle(
+        self,
+        account_id: uuid.UUID,
+        request_id: uuid.UUID,
+        *,
+        charged: bool,
+        tokens: int,
+        address: str | None = None,
+        generation: int | None = None,
+    ) -> Counters | None:
+        """Replaces the booking by what it came to, once; None if the account has gone cold.
+
+        Not charged, it leaves every counter as it was before, those of `address` too.
+        """
+        number = generation or self._generation.number
+        arguments = ("settle", str(request_id), int(charged), tokens)
+        calls = [self._accounts.call(number, account_id, *arguments)]
+        if address is not None and not charged:
+            calls.append(self._addresses.call(number, address, "release", str(request_id)))
+        answer = read_account((await self._store.run(*calls))[0])
+        return None if answer.is_cold else answer.counters
+
+    async def peek(
+        self,
+        account_id: uuid.UUID | None,
+        limits: Limits,
+        *,
+        address: str | None = None,
+        session: str = "",
+    ) -> Usage:
+        """The account's usage now, and its address's where it is limited.  Books nothing.
+
+        No account: one that has never asked for anything.
+        """
+        account_id = account_id or NOBODY
+        if not self._generation.in_redis:
+            now_ms = int(time.time() * 1000)
+            held = await self._accounts.ledger.sum_account(account_id, now_ms)
+            return Usage(limits, held.counters(now_ms, session))
+        account, found = await self._warm(
+            self._generation.number,
+            account_id,
+            address if limits.by_address else None,
+            ("peek", session or NONE),
+            ("peek", str(account_id)),
+        )
+        return Usage(limits, account.counters, found.use if found else None)
+
+    async def forget(self, account_id: uuid.UUID) -> None:
+        """Has the account summed anew: its ledger was changed beside the counters."""
+        await self._store.run(self._accounts.call(self._generation.number, account_id, "forget"))
+
+    async def claim(self, account_id: uuid.UUID, name: str, seconds: int) -> bool:
+        """Whether nobody has claimed this for the account yet; it is taken now, for so long."""
+        key = f"{account_tag(0, account_id)}:claim:{account_id}:{name}"
+        taken = partial(self._store.redis.set, key, 1, nx=True, ex=seconds)
+        return bool(await self._store.ask(taken))
+
+    async def held(self) -> list[HeldBooking]:
+        """Every booking in the store.  Walks all accounts."""
+        held: list[HeldBooking] = []
+        redis, cursor = self._store.redis, 0
+        pattern = f"scalix:*:{self._generation.number}:account:*"
+        while True:
+            cursor, keys = await self._store.ask(
+                partial(redis.scan, cursor, match=pattern, count=_SCAN_KEYS)
+            )
+            pipeline = redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hgetall(key)
+            for key, found in zip(keys, await self._store.ask(pipeline.execute), strict=True):
+                held += bookings_in(key, found)
+            if cursor == 0:
+                return held
+
+    async def _warm(
+        self,
+        generation: int,
+        account_id: uuid.UUID,
+        address: str | None,
+        of_account: tuple[str | int, ...],
+        of_address: tuple[str | int, ...],
+    ) -> tuple[AccountAnswer, AddressAnswer | None]:
+        """Runs an operation on each, after seeding what the store does not know."""
+        calls = [self._accounts.call(generation, account_id, *of_account)]
+        if address is not None:
+            calls.append(self._addresses.call(generation, address, *of_address))
+        while True:
+            answers = await self._store.run(*calls)
+            account = read_account(answers[0])
+            found = None if address is None else read_address(answers[1])
+            cold = [one for one in (account, found) if one is not None and one.is_cold]
+            if not cold:
+                return account, found
+            youngest = self.commit_bound - min(one.extra for one in cold) / 1000
+            if youngest > 0:
+                await asyncio.sleep(youngest)
+            if account.is_cold:
+                at_ms = account.counters.at_ms
+                await self._store.run(
+                    await self._accounts.seeding(
+                        generation, account_id, at_ms, at_ms - account.extra
+                    )
+                )
+            if address is not None and found is not None and found.is_cold:
+                at_ms = found.use.at_ms
+                await self._store.run(
+                    await self._addresses.seeding(generation, address, at_ms, at_ms - found.extra)
+                )
+
+    def _account_arguments(self, request: QuotaRequest) -> tuple[str | int, ...]:
+        limits = request.limits
+        return (
             str(request.request_id),
             str(self._process_id),
             request.deadline_ms,
@@ -146,138 +275,26 @@ class Quota:
             _or_none(limits.requests_per_hour),
             _or_none(limits.requests_per_day),
             _or_none(limits.tokens_per_day),
-        )
-        verdict, counters, output = await self._warm(request.account_id, "reserve", arguments)
-        usage = Usage(limits, counters)
-        if verdict != "admitted":
-            needed = request.prompt_tokens + request.least_output_tokens
-            raise QuotaRefused(usage, usage.state(verdict), needed)
-        return QuotaBooking(usage, None if output == _NO_LIMIT else output, asked_at)
-
-    async def settle(
-        self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
-    ) -> Counters | None:
-        """Replaces the booking by what it came to, once; None if the account has gone cold.
-
-        Not charged, it leaves every counter as it was before.
-        """
-        arguments = (str(request_id), int(charged), tokens)
-        verdict, counters, _ = await self._run(account_id, "settle", arguments)
-        return None if verdict == "cold" else counters
-
-    async def peek(self, account_id: uuid.UUID, limits: Limits) -> Usage:
-        """The account's usage now, without booking anything."""
-        _, counters, _ = await self._warm(account_id, "peek", ())
-        return Usage(limits, counters)
-
-    async def claim(self, account_id: uuid.UUID, name: str, seconds: int) -> bool:
-        """Whether nobody has claimed this for the account yet; it is taken now, for so long."""
-        key = f"{_tag(account_id)}:claim:{account_id}:{name}"
-        return bool(await self._ask(partial(self._redis.set, key, 1, nx=True, ex=seconds)))
-
-    async def held(self) -> list[HeldBooking]:
-        """Every booking in the store.  Walks all accounts."""
-        held: list[HeldBooking] = []
-        cursor = 0
-        while True:
-            cursor, keys = await self._ask(
-                partial(self._redis.scan, cursor, match=_ACCOUNT_KEYS, count=_SCAN_KEYS)
-            )
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in keys:
-                pipeline.hgetall(key)
-            for key, fields in zip(keys, await self._ask(pipeline.execute), strict=True):
-                account_id = uuid.UUID(key.decode().rpartition(":")[2])
-                held += [
-                    _held(account_id, name, booking)
-                    for name, booking in fields.items()
-                    if name.startswith(b"r:")
-                ]
-            if cursor == 0:
-                return held
-
-    async def _warm(
-        self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
-    ) -> tuple[str, Counters, int]:
-        """Runs an operation, seeding the account first when the store does not know it."""
-        while True:
-            verdict, counters, extra = await self._run(account_id, operation, arguments)
-            if verdict != "cold":
-                return verdict, counters, extra
-            young = self.commit_bound - extra / 1000
-            if young > 0:
-                await asyncio.sleep(young)
-            await self._seed(account_id, counters.at_ms, epoch=counters.at_ms - extra)
-
-    async def _seed(self, account_id: uuid.UUID, at_ms: int, *, epoch: int) -> None:
-        held = await self._ledger.sum_account(account_id, at_ms)
-        bookings: list[str | int] = []
-        for one in held.running:
-            bookings += [
-                str(one.request_id),
-                f"{one.hour} {one.day} {one.tokens} {one.process_id} {one.deadline_ms}",
-            ]
-        await self._run(
-            account_id,
-            "seed",
-            (
-                epoch,
-                held.hour,
-                held.hour_requests,
-                held.day,
-                held.day_requests,
-                held.day_tokens,
-                *bookings,
-            ),
+            _or_none(limits.requests_per_session),
+            request.session or NONE,
+            request.counted_address or NONE,
         )
 
-    async def _run(
-        self, account_id: uuid.UUID, operation: str, arguments: tuple[str | int, ...]
-    ) -> tuple[str, Counters, int]:
-        tag = _tag(account_id)
-        keys = [f"{tag}:account:{account_id}", f"{tag}:epoch"]
-        script = partial(self._script, keys=keys, args=[operation, self.clock_ms, *arguments])
-        answer = await self._ask(script)
-        verdict, at_ms, hour_requests, day_requests, day_tokens, in_flight, extra = answer
-        counters = Counters(at_ms, hour_requests, day_requests, day_tokens, in_flight)
-        return verdict.decode(), counters, extra
 
-    async def _ask(self, question: Callable[[], Any]) -> Any:
-        """The store's answer to a command; QuotaUnavailable."""
-        async with self._slots:
-            if self._knocking is not None:  # one has waited for an answer; nobody else needs to
-                raise QuotaUnavailable("the counter store does not answer")
-            try:
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    return await question()
-            except TimeoutError as error:
-                if self._knocking is None:
-                    self._knocking = asyncio.create_task(self._knock(), name="quota-knock")
-                raise QuotaUnavailable("the counter store does not answer") from error
-            except (RedisError, OSError) as error:
-                raise QuotaUnavailable(str(error)) from error
-
-    async def _knock(self) -> None:
-        """Tries until the store answers.  What it was asked in vain before, it has done by then."""
-        while True:
-            with contextlib.suppress(RedisError, OSError):  # and TimeoutError, which is one
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await self._redis.ping()
-                self._knocking = None
-                return
-            await asyncio.sleep(_KNOCK_SECONDS)
+def _address_arguments(request: QuotaRequest) -> tuple[str | int, ...]:
+    limits = request.limits
+    return (
+        str(request.request_id),
+        str(request.account_id),
+        _or_none(limits.address_requests_per_minute),
+        _or_none(limits.address_requests_per_hour),
+        _or_none(limits.address_accounts_per_hour),
+    )
 
 
-def _tag(account_id: uuid.UUID) -> str:
-    """What an account's keys begin with: those of a partition are in the same slot of a cluster."""
-    return f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}"
-
-
-def _held(account_id: uuid.UUID, name: bytes, booking: bytes) -> HeldBooking:
-    _, _, _, process_id, deadline_ms = booking.decode().split(" ")
-    request_id = uuid.UUID(name.decode().removeprefix("r:"))
-    return HeldBooking(account_id, request_id, uuid.UUID(process_id), int(deadline_ms))
+def _wait(limit: LimitState) -> int:
+    return limit.resets_in_seconds or 0
 
 
 def _or_none(value: int | None) -> int:
-    return _NO_LIMIT if value is None else value
+    return NO_LIMIT if value is None else value

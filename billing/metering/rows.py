@@ -9,6 +9,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+NOBODY: Final = uuid.UUID(int=0)
+"""As `first` and `last` of a commit that ends nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:

@@ -7,7 +7,9 @@ from django.conf import settings
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool
+from billing.metering.fence import Fence
 from billing.metering.quota import Quota
+from billing.metering.redis_store import RedisStore
 from billing.metering.sums import LedgerSums
 from billing.metering.usage import Usage
 from billing.plans import PlanBook
@@ -20,11 +22,14 @@ async def usage_now(user_id: uuid.UUID) -> Usage:
     Opens its own connections.  Raises QuotaUnavailable or PostgresUnavailable.
     """
     pool = ReadPool(size=1)
-    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
+    store = RedisStore(settings.REDIS_URL)
+    fence = Fence(pool, store.ping)
+    quota = Quota(store, process_id=uuid7(), ledger=LedgerSums(pool), generation=fence)
     try:
         plans = PlanBook(pool)
         await plans.refresh()
+        await fence.refresh()
         return await quota.peek(user_id, await plans.limits_for_user(user_id))
     finally:
-        await quota.close()
+        await store.close()
         await pool.close()

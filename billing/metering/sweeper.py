@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.postgres import ReadPool
+from billing.metering.fence import Fence
 from billing.metering.processes import DEAD_AFTER_SECONDS
 from billing.metering.quota import HeldBooking, Quota
 from billing.metering.rows import HOW_ENDED, Ended
@@ -51,7 +52,7 @@ UPDATE billing_ledgerentry
                OR process_id = ANY(%(dead)s)
               AND process_id NOT IN (SELECT id FROM billing_gatewayprocess WHERE {_ALIVE}))
         LIMIT {_BATCH} FOR UPDATE SKIP LOCKED)
-RETURNING account_id, id
+RETURNING account_id, id, CASE WHEN address_counted THEN host(address) END
 """  # noqa: S608  (the same)
 _LIVING: Final = f"""
 SELECT coalesce(array_agg(id), '{{}}'), extract(epoch FROM now())
@@ -64,6 +65,8 @@ UPDATE billing_gatewayprocess SET ended_at = now()
 _PRUNE: Final = """
 DELETE FROM billing_gatewayprocess WHERE heartbeat_at < now() - interval '1 day' RETURNING id
 """
+
+_GIVEN_BACK: Final = Ended("failed", charged=False, tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,22 @@ class Sweeper:
     """Sweeps.  On PostgresUnavailable or QuotaUnavailable the next sweep goes on from there."""
 
     def __init__(
-        self, pool: ReadPool, quota: Quota, *, look_again_seconds: float = LOOK_AGAIN_SECONDS
+        self,
+        pool: ReadPool,
+        quota: Quota,
+        fence: Fence | None = None,
+        *,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
     ) -> None:
         self._pool = pool
         self._quota = quota
+        self._fence = fence
         self._look_again_seconds = look_again_seconds
 
     async def sweep(self, *, walk: bool = False) -> Swept:
         """One sweep.  It walks the store's bookings when a process has died, or if told to."""
+        if self._fence is not None:
+            await self._fence.refresh()
         stale = [row[0] for row in await self._pool.fetch(_STALE)]
         holders = [row[0] for row in await self._pool.fetch(_HOLDERS)]
         if stale or holders:
@@ -100,12 +111,24 @@ class Sweeper:
     async def _abandon(self, dead: list[uuid.UUID]) -> int:
         count = 0
         while rows := await self._pool.fetch(_ABANDON, {"dead": dead}):
-            for account_id, request_id in rows:
-                await self._quota.settle(account_id, request_id, charged=False, tokens=0)
+            if self._fence is not None:  # those of a later generation are summed without these rows
+                await self._fence.refresh()
+            for account_id, request_id, address in rows:
+                await self._settle(account_id, request_id, _GIVEN_BACK, address)
             count += len(rows)
         return count
 
+    async def _settle(
+        self, account_id: uuid.UUID, request_id: uuid.UUID, ended: Ended, address: str | None
+    ) -> None:
+        if self._fence is None or self._fence.in_redis:
+            await self._quota.settle(
+                account_id, request_id, charged=ended.charged, tokens=ended.tokens, address=address
+            )
+
     async def _settle_lost_bookings(self) -> int:
+        if self._fence is not None and not self._fence.in_redis:
+            return 0
         # First the bookings, then who lives: a booking of a process that is dead *afterwards* was
         # made before it died, or without a heartbeat, and then it is not run (`lived_since`).
         held = await self._quota.held()
@@ -121,13 +144,10 @@ class Sweeper:
         ids = [one.request_id for one in lost]
         found = await self._pool.fetch(HOW_ENDED, {"ids": ids})
         rows = {row[0]: Ended(*row[1:]) for row in found}
-        never_written = Ended("failed", charged=False, tokens=0)
         count = 0
         for one in lost:
-            ended = rows.get(one.request_id, never_written)
+            ended = rows.get(one.request_id, _GIVEN_BACK)  # without one, it never ran
             if ended.status != "reserved":  # else a later sweep abandons it first
-                await self._quota.settle(
-                    one.account_id, one.request_id, charged=ended.charged, tokens=ended.tokens
-                )
+                await self._settle(one.account_id, one.request_id, ended, one.address)
                 count += 1
         return count

@@ -11,7 +11,9 @@ from django.db import connection
 from accounts.identifiers import uuid7
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering import partitions
+from billing.metering.fence import Fence
 from billing.metering.quota import Quota, QuotaUnavailable
+from billing.metering.redis_store import RedisStore
 from billing.metering.sums import LedgerSums
 from billing.metering.sweeper import Sweeper, Swept
 
@@ -46,9 +48,11 @@ def create_partitions() -> None:
 
 async def _sweep(*, walk: bool) -> Swept:
     pool = ReadPool(size=1)
-    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
+    store = RedisStore(settings.REDIS_URL)
+    fence = Fence(pool, store.ping)
+    quota = Quota(store, process_id=uuid7(), ledger=LedgerSums(pool), generation=fence)
     try:
-        return await Sweeper(pool, quota).sweep(walk=walk)
+        return await Sweeper(pool, quota, fence).sweep(walk=walk)
     finally:
-        await quota.close()
+        await store.close()
         await pool.close()

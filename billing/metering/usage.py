@@ -9,6 +9,7 @@ from typing import Final
 
 from billing.plans import Limits
 
+_MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 _PERIODS: Final = {
@@ -16,7 +17,12 @@ _PERIODS: Final = {
     "requests_per_day": "today",
     "tokens_per_day": "today",
     "concurrent_requests": "at once",
+    "requests_per_session": "today in this session",
+    "address_requests_per_minute": "this minute from your network address",
+    "address_requests_per_hour": "this hour from your network address",
+    "address_accounts_per_hour": "this hour from your network address",
 }
+_UNITS: Final = {"tokens_per_day": "tokens", "address_accounts_per_hour": "accounts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Counters:
     day_requests: int
     day_tokens: int
     in_flight: int
+    session_requests: int = 0
+    """The day's, of the session that was asked about."""
 
     @property
     def at(self) -> dt.datetime:
@@ -36,10 +44,22 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressUse:
+    """The counter store's answer about a network address, at `at_ms` (Unix, UTC)."""
+
+    at_ms: int
+    minute_requests: int
+    hour_requests: int
+    hour_accounts: int
+    knows_account: bool
+    """Whether the account that was asked for is among the hour's."""
+
+
+@dataclass(frozen=True, slots=True)
 class LimitState:
     """One limit: its name, what is used, what it allows (None: no limit), when it starts anew."""
 
-    name: str  # requests_per_hour, requests_per_day, tokens_per_day, concurrent_requests
+    name: str  # a field of Limits
     used: int
     max: int | None
     resets_at: dt.datetime | None  # None: as soon as a running request ends
@@ -57,13 +77,20 @@ class LimitState:
 
     @property
     def unit(self) -> str:
-        """`requests` or `tokens`."""
-        return "tokens" if self.name == "tokens_per_day" else "requests"
+        """`requests`, `tokens` or `accounts`."""
+        return _UNITS.get(self.name, "requests")
 
     @property
     def period(self) -> str:
-        """`this hour`, `today` or `at once`."""
+        """`this hour`, `today`, `at once` and so on."""
         return _PERIODS[self.name]
+
+    @property
+    def scope(self) -> str:
+        """Whose limit it is: `account`, `session` or `address`."""
+        if self.name == "requests_per_session":
+            return "session"
+        return "address" if self.name.startswith("address_") else "account"
 
     @property
     def title(self) -> str:
@@ -73,10 +100,11 @@ class LimitState:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """An account's limits and counters together."""
+    """An account's limits and counters together, and its address's where that is limited."""
 
     limits: Limits
     counters: Counters
+    address: AddressUse | None = None
 
     @property
     def requests_per_hour(self) -> LimitState:
@@ -108,9 +136,38 @@ class Usage:
         )
 
     @property
+    def requests_per_session(self) -> LimitState:
+        """This UTC day's requests of the session that was asked about."""
+        used = self.counters.session_requests
+        return self._window("requests_per_session", used, self.limits.requests_per_session, _DAY_MS)
+
+    @property
+    def address_states(self) -> tuple[LimitState, ...]:
+        """The limits of the network address, whoever used them up; none where it has none."""
+        use, limits = self.address, self.limits
+        if use is None:
+            return ()
+        accounts, per_minute = limits.address_accounts_per_hour, limits.address_requests_per_minute
+        per_hour = limits.address_requests_per_hour
+        return (
+            self._window(
+                "address_requests_per_minute", use.minute_requests, per_minute, _MINUTE_MS
+            ),
+            self._window("address_requests_per_hour", use.hour_requests, per_hour, _HOUR_MS),
+            self._window("address_accounts_per_hour", use.hour_accounts, accounts, _HOUR_MS),
+        )
+
+    @property
     def states(self) -> tuple[LimitState, ...]:
-        """Every limit, the windows first."""
+        """Every limit of the account, the windows first."""
         return (*self.windows, self.concurrent_requests)
+
+    @property
+    def other_states(self) -> tuple[LimitState, ...]:
+        """What else may forbid a request: the session's limit, if there is one, the address's."""
+        session = self.requests_per_session
+        ours = (session,) if self.counters.session_requests and session.max is not None else ()
+        return (*ours, *(state for state in self.address_states if state.max is not None))
 
     @property
     def windows(self) -> tuple[LimitState, ...]:
@@ -132,7 +189,8 @@ class Usage:
 
     def state(self, name: str) -> LimitState:
         """The limit of that name; KeyError if there is none."""
-        return {state.name: state for state in self.states}[name]
+        every = (*self.windows, self.concurrent_requests, self.requests_per_session)
+        return {state.name: state for state in (*every, *self.address_states)}[name]
 
     def _window(self, name: str, used: int, limit: int | None, length_ms: int) -> LimitState:
         end_ms = (self.counters.at_ms // length_ms + 1) * length_ms

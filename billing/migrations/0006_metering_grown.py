@@ -31,13 +31,23 @@ def create_first_partitions(apps, schema_editor):
     create_partitions(schema_editor.connection, today, tables=("billing_refusal",))
 
 
-# Volatile, so that its SELECT sees what was committed while it waited for the lock: of a statement
-# that calls it, the snapshot is older.  The key is the fence's among the advisory locks.
+# Volatile, so that their SELECTs see what was committed while they waited for the lock: of a
+# statement that calls them, the snapshot is older.  The key is the fence's among advisory locks.
 GENERATION = """
 CREATE FUNCTION billing_generation() RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(379157);
     RETURN coalesce((SELECT generation FROM billing_counterstore WHERE id = 1), 1);
+END $$;
+
+CREATE FUNCTION billing_next_generation(seen integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(379157);
+    INSERT INTO billing_counterstore (id, generation, changed_at) VALUES (1, 1, clock_timestamp())
+        ON CONFLICT (id) DO NOTHING;
+    UPDATE billing_counterstore SET generation = generation + 1, changed_at = clock_timestamp()
+     WHERE id = 1 AND generation = seen;
+    RETURN (SELECT generation FROM billing_counterstore WHERE id = 1);
 END $$
 """
 
@@ -107,14 +117,11 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.SmallAutoField(primary_key=True, serialize=False)),
                 (
-                    "store",
-                    models.CharField(
-                        choices=[("redis", "Redis"), ("ledger", "Ledger")],
-                        default="redis",
-                        max_length=10,
+                    "generation",
+                    models.PositiveIntegerField(
+                        help_text="Odd: Redis counts. Even: the ledger does, as Redis is away."
                     ),
                 ),
-                ("generation", models.PositiveIntegerField(default=1)),
                 ("changed_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
@@ -430,5 +437,8 @@ class Migration(migrations.Migration):
         ),
         migrations.RunPython(change_plans, migrations.RunPython.noop),
         migrations.RunPython(create_first_partitions, migrations.RunPython.noop),
-        migrations.RunSQL(GENERATION, "DROP FUNCTION billing_generation()"),
+        migrations.RunSQL(
+            GENERATION,
+            "DROP FUNCTION billing_generation(); DROP FUNCTION billing_next_generation(integer)",
+        ),
     ]

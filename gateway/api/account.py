@@ -37,12 +37,13 @@ def limits_body(usage: Usage) -> dict[str, Any]:
     return {
         "plan": usage.limits.tier,
         "binding_limit": usage.binding.name if usage.binding.max else None,
-        "limits": {state.name: _limit(state) for state in usage.states},
+        "limits": {state.name: limit_body(state) for state in (*usage.states, *usage.other_states)},
     }
 
 
-def _limit(state: LimitState) -> dict[str, Any]:
+def limit_body(state: LimitState) -> dict[str, Any]:
     return {
+        "scope": state.scope,
         "used": state.used,
         "max": state.max,
         "remaining": state.remaining,

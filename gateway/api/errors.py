@@ -160,6 +160,8 @@ def _when_to_retry(limit: LimitState) -> dict[str, str]:
     """How SDKs are kept from hammering, and from sleeping for hours on a long Retry-After."""
     if limit.resets_in_seconds is None:
         return {"retry-after": "1"}
+    if limit.name == "address_requests_per_minute":  # an SDK's own retries help here
+        return {"retry-after": str(limit.resets_in_seconds)}
     headers = {"x-should-retry": "false"}
     if limit.resets_in_seconds <= _RETRY_LATER_SECONDS:
         headers["retry-after"] = str(limit.resets_in_seconds)
@@ -167,10 +169,10 @@ def _when_to_retry(limit: LimitState) -> dict[str, str]:
 
 
 def _limit_metadata(limit: LimitState, usage: Usage) -> dict[str, Any]:
-    plan = usage.limits.tier
+    plan, account = usage.limits.tier, limit.scope == "account"
     return {
         "limit": limit.name,
-        "scope": "visitor" if plan == Tier.VISITOR else "account",
+        "scope": "visitor" if account and plan == Tier.VISITOR else limit.scope,
         "used": limit.used,
         "max": limit.max,
         "resets_at": limit.resets_at and f"{limit.resets_at:%Y-%m-%dT%H:%M:%SZ}",

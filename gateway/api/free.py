@@ -21,7 +21,7 @@ class FreeCompletion(GatewayView):
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """A completion with what is left of the free tier; a visitor's credential comes back."""
         chat, body = parse_free(request.read())
-        presented = self.presented(request, visitor=body.visitor)
+        presented = self.presented(request, body.visitor, body.session_id or "")
         reply = await pipeline.run(runtime.current(), presented, chat)
         if isinstance(reply, Reply):
             reply.body.update(_free_fields(reply, body))

@@ -1,6 +1,5 @@
 """The base of the API's views: DRF's, async, without its thread hops, with our errors."""
 
-from ipaddress import ip_address
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -10,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from accounts.addresses import address_of
 from accounts.identifiers import encode
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
@@ -17,7 +17,7 @@ from gateway import pipeline, runtime
 from gateway.api.errors import WrongMethod, response_to
 from gateway.errors import GatewayError, LimitReached, NotAuthenticated, StoreUnavailable
 from gateway.steps.respond import limit_headers
-from gateway.types import Caller, Presented
+from gateway.types import Caller, Presented, session_digest
 
 _VISITOR_META = f"HTTP_{VISITOR_HEADER.upper().replace('-', '_')}"
 
@@ -48,13 +48,16 @@ class GatewayView(APIView):
             return refused
         return response
 
-    def presented(self, request: ASGIRequest, visitor: str | None = None) -> Presented:
-        """What the request shows of who sends it."""
+    def presented(
+        self, request: ASGIRequest, visitor: str | None = None, session: str = ""
+    ) -> Presented:
+        """What the request shows of who sends it; `session`: the client's label for it."""
         self._presented = Presented(
             bearer=bearer_of(request),
             visitor=visitor or request.META.get(_VISITOR_META),
             may_become_visitor=self.serves_visitors,
-            ip=_address(request.META.get("REMOTE_ADDR", "")),
+            ip=address_of(request),
+            session=session and session_digest(session),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             is_gone=request.META["scalix.is_gone"],
             request_id=request.META["scalix.request_id"],
@@ -85,14 +88,6 @@ def bearer_of(request: ASGIRequest) -> str | None:
     if secret and scheme.lower() == "bearer":
         return str(secret.strip())
     return request.META.get("HTTP_X_API_KEY") or None
-
-
-def _address(text: str) -> str | None:
-    """An IP address, without an IPv6 zone; None for whatever else a proxy may have said."""
-    try:
-        return str(ip_address(text.partition("%")[0]))
-    except ValueError:
-        return None
 
 
 def request_id_of(request: ASGIRequest) -> str:

@@ -95,9 +95,14 @@ class Tries:
 
 
 def gauges(usage: Usage) -> tuple[Gauge, tuple[Gauge, ...]]:
-    """The limit that binds, and the others in a fixed order."""
+    """The limit that binds, and the others in a fixed order.
+
+    Those of the session and of the network address only where they are near: they bind few people.
+    """
     lead = usage.binding
-    return Gauge(lead), tuple(Gauge(state) for state in usage.states if state.name != lead.name)
+    near = [state for state in usage.other_states if state.share * 100 >= NEAR_PERCENT]
+    others = (*usage.states, *near)
+    return Gauge(lead), tuple(Gauge(state) for state in others if state.name != lead.name)
 
 
 def warning(usage: Usage, average_tokens: int | None) -> LimitWarning | None:

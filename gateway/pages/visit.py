@@ -9,8 +9,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from accounts import visitors
+from accounts.addresses import address_of
 from billing.prompts import Channel
-from gateway.types import Caller, Presented
+from gateway.types import Caller, Presented, session_digest
 
 
 async def presented_by(request: HttpRequest) -> Presented:
@@ -21,7 +22,8 @@ async def presented_by(request: HttpRequest) -> Presented:
         session_user_id=user.pk if logged_in else None,
         visitor=None if logged_in else request.COOKIES.get(visitors.COOKIE),
         may_become_visitor=not logged_in,
-        ip=request.META.get("REMOTE_ADDR") or None,
+        ip=address_of(request),
+        session=session_digest(request.session.session_key or "") if logged_in else "",
         user_agent=request.headers.get("user-agent", ""),
         channel=Channel.PAGE,
     )

@@ -11,16 +11,9 @@ from dataclasses import dataclass, replace
 
 from accounts.postgres import PostgresUnavailable
 from billing import gates
-from billing.metering.debts import QuotaDebts
-from billing.metering.ledger import Ending, Intent, LedgerUnavailable, LedgerWriter
-from billing.metering.processes import Heartbeat
-from billing.metering.quota import (
-    Quota,
-    QuotaBooking,
-    QuotaRefused,
-    QuotaRequest,
-    QuotaUnavailable,
-)
+from billing.metering.bookings import Bookings, NotLiving, RowOf
+from billing.metering.ledger import Intent, LedgerUnavailable
+from billing.metering.quota import QuotaBooking, QuotaRefused, QuotaRequest, QuotaUnavailable
 from billing.plans import Limits, PlanBook
 from billing.prompts import Trigger, upgrade_url
 from gateway import tokenizer
@@ -42,14 +35,11 @@ _TOKENIZE_ELSEWHERE = 50_000  # characters: from there on tokenizing takes longe
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Admits requests: the stores it books in, and the facts it decides on."""
+    """Admits requests: the facts it decides on, and the stores it books in."""
 
     catalogue: Catalogue
     plans: PlanBook
-    quota: Quota
-    ledger: LedgerWriter
-    debts: QuotaDebts
-    heartbeat: Heartbeat
+    bookings: Bookings
     process_id: uuid.UUID
     longest: dt.timedelta
 
@@ -61,7 +51,7 @@ class Admission:
         counted = await self._count(request, caller.limits)
         asked = self._output_tokens(caller.limits, model, request, counted)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
-        quota_request = QuotaRequest(
+        wanted = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
             limits=caller.limits,
@@ -69,32 +59,43 @@ class Admission:
             output_tokens=None if asked is None else asked * request.choices,
             least_output_tokens=request.choices,
             deadline_ms=int(deadline_at.timestamp() * 1000),
+            session=caller.session,
+            address=caller.address,
         )
-        try:
-            booking = await self._book(quota_request)
+
+        def reservation(booking: QuotaBooking) -> Reservation:
             output = booking.output_tokens
             granted = None if output is None else output // request.choices
-            reservation = Reservation(
+            return Reservation(
                 request_id=request_id,
                 caller=caller,
                 model=model,
                 request=replace(request, max_tokens=granted),
                 prompt_tokens=counted,
-                prompt_bound=quota_request.prompt_tokens,
+                prompt_bound=wanted.prompt_tokens,
                 usage=booking.usage,
                 lowered_max_tokens=_lowered(request, asked, granted),
                 admitted_at=booking.usage.counters.at,
                 deadline_at=deadline_at,
             )
-            await self._write_down(reservation, quota_request, booking)
+
+        return reservation(
+            await self._open(
+                wanted, lambda booking: self._row_of(reservation(booking), booking.generation)
+            )
+        )
+
+    async def _open(self, wanted: QuotaRequest, row_of: RowOf) -> QuotaBooking:
+        try:
+            return await self.bookings.open(wanted, row_of)
         except QuotaRefused as error:
             raise refusal(error) from None
-        except BaseException:
-            # Cancelled, or a store went away: whether it was booked is not known. Unbooking what
-            # was not booked changes nothing.
-            self.debts.owe(caller.account_id, request_id, charged=False, tokens=0)
-            raise
-        return reservation
+        except QuotaUnavailable as error:
+            raise StoreUnavailable("The counters are away, so nothing can be counted.") from error
+        except (LedgerUnavailable, PostgresUnavailable) as error:
+            raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
+        except NotLiving as error:
+            raise StoreUnavailable("This server was cut off for a moment. Try again.") from error
 
     def _model_for(self, caller: Caller, name: str) -> ModelRow:
         row = self.catalogue.find(name)
@@ -177,20 +178,10 @@ class Admission:
         most = min(model.max_output_tokens, window - counted)
         return max(1, min(asked or most, most))
 
-    async def _book(self, quota_request: QuotaRequest) -> QuotaBooking:
-        try:
-            return await self.quota.reserve(quota_request)
-        except QuotaUnavailable as error:
-            raise StoreUnavailable("The counters are away, so nothing can be counted.") from error
-        except PostgresUnavailable as error:
-            raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
-
-    async def _write_down(
-        self, reservation: Reservation, quota_request: QuotaRequest, booking: QuotaBooking
-    ) -> None:
+    def _row_of(self, reservation: Reservation, generation: int) -> Intent:
         caller, request = reservation.caller, reservation.request
         output = (request.max_tokens or 0) * request.choices
-        intent = Intent(
+        return Intent(
             id=reservation.request_id,
             account_id=caller.account_id,
             token_id=caller.token.token_id if caller.token else None,
@@ -201,40 +192,20 @@ class Admission:
             admitted_at=reservation.admitted_at,
             deadline_at=reservation.deadline_at,
             process_id=self.process_id,
+            address=caller.address,
+            address_counted=caller.counted_address is not None,
+            session=caller.session,
+            generation=generation,
         )
-        try:
-            await self.ledger.open(intent)
-        except LedgerUnavailable as error:
-            raise StoreUnavailable("The ledger is away, so nothing can be counted.") from error
-        try:
-            await self._confirm(quota_request, booking)
-        except BaseException as error:
-            # The row stands, the booking may not: the row ends here.
-            code = "quota_refused" if isinstance(error, QuotaRefused) else "quota_unavailable"
-            self.ledger.owe(
-                Ending(intent.id, "failed", False, dt.datetime.now(dt.UTC), error_code=code)
-            )
-            raise
-
-    async def _confirm(self, quota_request: QuotaRequest, booking: QuotaBooking) -> None:
-        """Sees that the booking stands beside the row that is committed now."""
-        if not self.heartbeat.lived_since(booking.asked_at):
-            raise StoreUnavailable("This server was cut off for a moment. Try again.")
-        if booking.may_be_forgotten(self.quota.commit_bound):
-            granted = booking.output_tokens  # as the row has it, or nothing
-            least = quota_request.least_output_tokens if granted is None else granted
-            await self._book(
-                replace(quota_request, output_tokens=granted, least_output_tokens=least)
-            )
 
 
 def refusal(error: QuotaRefused) -> LimitReached:
     """The refusal as the caller is to read it."""
-    at_once = error.limit.resets_at is None
+    soon = error.limit.resets_at is None or error.limit.name == "address_requests_per_minute"
     link = upgrade_url(trigger_of(error.limit))
     return LimitReached(
         explain(error.usage, error.limit, error.tokens_needed, link),
-        code="rate_limit_exceeded" if at_once else "insufficient_quota",
+        code="rate_limit_exceeded" if soon else "insufficient_quota",
         usage=error.usage,
         limit=error.limit,
     )

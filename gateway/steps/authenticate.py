@@ -2,21 +2,32 @@
 
 import time
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from accounts import credentials, visitors
 from accounts.identifiers import uuid7
-from accounts.identity import TokenRefused, TokenUses, find_token_holder
+from accounts.identity import TokenHolder, TokenRefused, TokenUses, find_token_holder
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.models import Tier
-from billing.plans import PlanBook
+from billing.plans import PlanBook, Standing
 from gateway.errors import NotAuthenticated, StoreUnavailable
 from gateway.types import Caller, Presented
 
 # A revoked token, a suspended account and a changed tier act within a second.
 _CACHE_SECONDS: Final = 0.9
 _CACHE_ENTRIES: Final = 50_000
+
+_NOBODY: Final = Standing(Tier.VISITOR.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a token's look-up gave, good until a moment of time.monotonic()."""
+
+    until: float
+    holder: TokenHolder | NotAuthenticated
+    standing: Standing
 
 
 class Authenticator:
@@ -26,10 +37,14 @@ class Authenticator:
         self._reads = reads
         self._plans = plans
         self._token_uses = token_uses
-        self._known: OrderedDict[str, tuple[float, Caller | NotAuthenticated]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def authenticate(self, presented: Presented) -> Caller:
         """The caller; NotAuthenticated if nothing valid was presented, StoreUnavailable."""
+        caller = await self._find(presented)
+        return replace(caller, address=presented.address, session=presented.session)
+
+    async def _find(self, presented: Presented) -> Caller:
         try:
             if presented.bearer is not None:
                 return await self._by_token(presented.bearer)
@@ -58,18 +73,17 @@ class Authenticator:
 
     async def _by_token(self, secret: str) -> Caller:
         known = self._known.get(secret)
-        if known is None or known[0] < time.monotonic():
-            known = (time.monotonic() + _CACHE_SECONDS, await self._look_up(secret))
+        if known is None or known.until < time.monotonic():
+            known = _Known(time.monotonic() + _CACHE_SECONDS, *await self._look_up(secret))
             self._keep(secret, known)
-        found = known[1]
-        if isinstance(found, NotAuthenticated):
-            raise NotAuthenticated(found.message, code=found.code)
-        if found.token is not None:
-            self._token_uses.saw(found.token.token_id)
+        if isinstance(known.holder, NotAuthenticated):
+            raise NotAuthenticated(known.holder.message, code=known.holder.code)
+        self._token_uses.saw(known.holder.token_id)
         # The plan as it is now: what staff edit must not wait for this cache after its own.
-        return replace(found, limits=self._plans.limits_of(found.limits.tier))
+        limits = self._plans.limits_in(known.standing)
+        return Caller(known.holder.user_id, limits, token=known.holder)
 
-    def _keep(self, secret: str, found: tuple[float, Caller | NotAuthenticated]) -> None:
+    def _keep(self, secret: str, found: "_Known") -> None:
         """Remembers a look-up; not one for any text that somebody makes up, of any length."""
         if not credentials.is_well_formed(secret):
             return
@@ -78,13 +92,12 @@ class Authenticator:
         if len(self._known) > _CACHE_ENTRIES:
             self._known.popitem(last=False)
 
-    async def _look_up(self, secret: str) -> Caller | NotAuthenticated:
+    async def _look_up(self, secret: str) -> tuple[TokenHolder | NotAuthenticated, Standing]:
         try:
             holder = await find_token_holder(self._reads, secret)
         except TokenRefused as refusal:
-            return NotAuthenticated(str(refusal), code=refusal.code)
-        limits = await self._plans.limits_for_user(holder.user_id)
-        return Caller(holder.user_id, limits, token=holder)
+            return NotAuthenticated(str(refusal), code=refusal.code), _NOBODY
+        return holder, await self._plans.standing_of(holder.user_id)
 
     def _visitor(self, presented: Presented) -> Caller:
         """The visitor that the credential proves, or a new one; the client's word names nobody."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from billing.metering.debts import QuotaDebts
+from billing.metering.fence import Generation
 from billing.metering.ledger import COMMIT_SECONDS, Ended, Ending, LedgerUnavailable, LedgerWriter
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota, QuotaUnavailable
@@ -29,12 +30,18 @@ class Settlement:
     """Settles requests.  One per process."""
 
     def __init__(
-        self, ledger: LedgerWriter, quota: Quota, debts: QuotaDebts, prices: PriceBook
+        self,
+        ledger: LedgerWriter,
+        quota: Quota,
+        debts: QuotaDebts,
+        prices: PriceBook,
+        generation: Generation,
     ) -> None:
         self._ledger = ledger
         self._quota = quota
         self._debts = debts
         self._prices = prices
+        self._generation = generation
         self._expected: dict[uuid.UUID, asyncio.Future[None]] = {}
         self._running: set[asyncio.Task[Usage]] = set()  # the loop itself holds tasks weakly
 
@@ -88,12 +95,17 @@ class Settlement:
         return await self._tell_the_counters(reservation, ended)
 
     async def _tell_the_counters(self, reservation: Reservation, ended: Ended) -> Usage:
+        self._generation.saw(ended.generation)
+        if not Generation(ended.generation).in_redis:  # the ledger, which has it, is what counts
+            return reservation.usage
         try:
             counters = await self._quota.settle(
                 reservation.caller.account_id,
                 reservation.request_id,
                 charged=ended.charged,
                 tokens=ended.tokens,
+                address=reservation.caller.counted_address,
+                generation=ended.generation,
             )
         except QuotaUnavailable:
             self._owe(reservation, ended)
@@ -108,8 +120,14 @@ class Settlement:
         self._owe(reservation, ended)
 
     def _owe(self, reservation: Reservation, ended: Ended) -> None:
-        account_id, request_id = reservation.caller.account_id, reservation.request_id
-        self._debts.owe(account_id, request_id, charged=ended.charged, tokens=ended.tokens)
+        self._debts.owe(
+            reservation.caller.account_id,
+            reservation.request_id,
+            charged=ended.charged,
+            tokens=ended.tokens,
+            address=reservation.caller.counted_address,
+            generation=ended.generation,
+        )
 
     def _ending(self, reservation: Reservation, outcome: Outcome) -> Ending:
         tokens: TokenUsage = outcome.tokens

@@ -42,6 +42,7 @@ def main() -> None:
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe about addresses is TRUSTED_PROXIES' to say
         log_level="warning",
         log_config=None,  # Django's settings decide where log lines go
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -14,7 +14,8 @@ from pytest_django import Settings
 from uvicorn.server import ServerState
 
 from accounts.postgres import connect
-from billing.metering.quota import PARTITIONS
+from billing.metering.account_counters import PARTITIONS
+from billing.metering.fence import FIRST
 from billing.metering.usage import Counters
 from billing.models import LedgerEntry, Plan
 from gateway.models import Deployment, Placement, PublicModel
@@ -58,7 +59,11 @@ def old_store(flush: "redis.Redis") -> None:
     The first request of an account waits, in a store that has lost its memory just now, until what
     was booked before must be in the ledger.  It would do so in each test.
     """
-    epochs = {f"scalix:{{p{number:03}}}:epoch": 1 for number in range(PARTITIONS)}
+    epochs = {
+        f"scalix:{{{kind}{number:03}}}:{FIRST}:epoch": 1
+        for number in range(PARTITIONS)
+        for kind in "pa"
+    }
     flush.mset(epochs)
 
 

@@ -53,13 +53,19 @@ async def test_key_shows_each_limit_and_which_comes_first(
         "requests_per_day",
         "tokens_per_day",
         "concurrent_requests",
+        "address_requests_per_minute",
+        "address_requests_per_hour",
+        "address_accounts_per_hour",
     }
+    minute = limits["address_requests_per_minute"]
+    assert (minute["scope"], minute["used"], minute["max"]) == ("address", 1, 30)
     hour = limits["requests_per_hour"]
     assert (hour["used"], hour["max"], hour["remaining"]) == (1, 10, 9)
     assert 0 < hour["resets_in_seconds"] <= 3600
     day = limits["tokens_per_day"]
     assert (day["used"], day["max"], day["remaining"]) == (used, 10_000, 10_000 - used)
     assert limits["concurrent_requests"] == {
+        "scope": "account",
         "used": 0,
         "max": 2,
         "remaining": 2,

@@ -261,15 +261,14 @@ class Forgetful(Quota):
 
 
 async def test_an_answer_does_not_fail_for_its_prompt(
-    client: httpx.AsyncClient, gateway: Gateway, bob: Person, redis_url: str
+    client: httpx.AsyncClient, gateway: Gateway, bob: Person
 ) -> None:
     await sync_to_async(spend)(bob.account_id, 6, tokens=1)
-    quota = Forgetful(redis_url, process_id=uuid7(), ledger=LedgerSums(gateway.reads))
+    quota = Forgetful(gateway.store, process_id=uuid7(), ledger=LedgerSums(gateway.reads))
     gateway.upgrades = Upgrades(quota, gateway.reads)
 
     assert trigger_in(await ask(client, bob)) is None
     assert await noted(gateway, bob.account_id) == []
-    await quota.close()
 
 
 async def test_pro_is_prompted_for_nothing(

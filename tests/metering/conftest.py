@@ -13,8 +13,9 @@ import redis
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool, connect
 from billing.metering.quota import Quota, QuotaRequest
+from billing.metering.redis_store import Clock, RedisStore
 from billing.metering.rows import Ending, Intent
-from billing.metering.sums import LedgerReader, LedgerSum
+from billing.metering.sums import AddressRequest, LedgerReader, LedgerSum
 from billing.plans import Limits
 from tests.waiting import until
 
@@ -136,8 +137,31 @@ class NothingSpent:
     async def sum_account(self, account_id: uuid.UUID, at_ms: int) -> LedgerSum:
         return LedgerSum(at_ms // HOUR_MS, 0, at_ms // DAY_MS, 0, 0, ())
 
+    async def list_address(self, address: str, at_ms: int) -> tuple[AddressRequest, ...]:
+        return ()
 
-NewQuota = Callable[..., Quota]
+
+class ClockedQuota(Quota):
+    """A Quota with the hands of its clock outside; 0 is the store's own clock."""
+
+    def __init__(self, store: RedisStore, clock_ms: int, **values: Any) -> None:
+        self._clock = Clock(clock_ms)
+        super().__init__(store, clock=self._clock, **values)
+
+    @property
+    def clock_ms(self) -> int:
+        return self._clock.ms
+
+    @clock_ms.setter
+    def clock_ms(self, ms: int) -> None:
+        self._clock.ms = ms
+
+    @property
+    def ledger(self) -> LedgerReader:
+        return self._accounts.ledger
+
+
+NewQuota = Callable[..., ClockedQuota]
 
 
 @pytest.fixture
@@ -148,11 +172,11 @@ async def new_quota(redis_url: str, flush: "redis.Redis") -> AsyncIterator[NewQu
     """
     async with AsyncExitStack() as stack:
 
-        def make(ledger: LedgerReader | None = None, **values: Any) -> Quota:
+        def make(ledger: LedgerReader | None = None, clock_ms: int = 0, **values: Any) -> Quota:
             values = {"process_id": uuid7(), "commit_bound": 0, **values}
-            quota = Quota(redis_url, ledger=ledger or NothingSpent(), **values)
-            stack.push_async_callback(quota.close)
-            return quota
+            store = RedisStore(redis_url)
+            stack.push_async_callback(store.close)
+            return ClockedQuota(store, clock_ms, ledger=ledger or NothingSpent(), **values)
 
         yield make
 

@@ -152,7 +152,7 @@ async def test_a_running_request_that_redis_forgot_is_settled_as_if_it_had_not(
 ) -> None:
     running = a_request(account_id)
     quota = new_quota(SlowLedger(summed(3, 100, running)), clock_ms=NOON_MS)
-    quota._ledger.arrives.set()
+    quota.ledger.arrives.set()
     assert await used(quota, account_id) == (3, 3, 100, 1)
     await quota.settle(account_id, running.request_id, charged=True, tokens=15)
     assert await used(quota, account_id) == (3, 3, 95, 0)
@@ -239,7 +239,7 @@ async def test_what_ended_before_the_sum_was_taken_is_not_counted_twice(
     new_quota: NewQuota, account_id: uuid.UUID
 ) -> None:
     quota = new_quota(SlowLedger(summed(5, 100)), clock_ms=NOON_MS)
-    quota._ledger.arrives.set()
+    quota.ledger.arrives.set()
     assert await quota.settle(account_id, uuid.uuid4(), charged=True, tokens=15) is None
     assert await used(quota, account_id) == (5, 5, 100, 0)
 

@@ -17,7 +17,14 @@ class Counters:
         self.told: list[tuple[uuid.UUID, bool, int]] = []
 
     async def settle(
-        self, account_id: uuid.UUID, request_id: uuid.UUID, *, charged: bool, tokens: int
+        self,
+        account_id: uuid.UUID,
+        request_id: uuid.UUID,
+        *,
+        charged: bool,
+        tokens: int,
+        address: str | None,
+        generation: int,
     ) -> None:
         if self.refusals:
             self.refusals -= 1

@@ -3,14 +3,14 @@
 import datetime as dt
 import logging
 import uuid
-import zlib
 
 import pytest
 import redis
 from django.utils import timezone
 
 from accounts.identifiers import uuid7
-from billing.metering.quota import PARTITIONS
+from billing.metering.account_counters import account_tag
+from billing.metering.fence import FIRST
 from billing.metering.tasks import sweep
 from billing.models import GatewayProcess, LedgerEntry
 from scalix.celery import app
@@ -64,14 +64,15 @@ def test_a_sweep_ends_what_is_overdue() -> None:
 
 def test_all_bookings_are_walked_when_it_is_told_to(flush: "redis.Redis") -> None:
     account, now = uuid7(), int(timezone.now().timestamp())
-    key = f"scalix:{{p{zlib.crc32(account.bytes) % PARTITIONS:03}}}:account:{account}"
-    booking = f"{now // 3600} {now // 86400} 20 {uuid7()} 0"
-    flush.hset(key, mapping={"h": now // 3600, "hr": 1, "d": now // 86400, "dr": 1, "dt": 20})
+    key = f"{account_tag(FIRST, account)}:account:{account}"
+    booking = f"{now // 3600} {now // 86400} 20 {uuid7()} 0 - -"
+    windows = {"h": now // 3600, "hr": 1, "d": now // 86400, "dr": 1, "dt": 20, "n": 1}
+    flush.hset(key, mapping=windows)
     flush.hset(key, f"r:{uuid7()}", booking)
     sweep()
-    assert flush.hlen(key) == 6
+    assert flush.hget(key, "n") == b"1"
     sweep(walk=True)
-    assert flush.hlen(key) == 5
+    assert flush.hget(key, "n") == b"0"
 
 
 def test_a_sweep_that_cannot_reach_a_store_says_so_and_leaves_it_to_the_next(
