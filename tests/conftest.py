@@ -147,6 +147,13 @@ def within_the_hour() -> None:
 
 
 @pytest.fixture
+def within_the_minute() -> None:
+    """Doesn't begin in the last seconds of a minute, whose end would empty its counters."""
+    while 60 - time.time() % 60 < 8:
+        time.sleep(0.1)
+
+
+@pytest.fixture
 async def quota(
     redis_url: str, flush: "redis.Redis", reads: ReadPool, within_the_hour: None
 ) -> AsyncIterator[Quota]:

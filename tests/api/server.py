@@ -19,7 +19,9 @@ async def serving(state: ServerState) -> AsyncIterator[str]:
     uvicorn's own Server would take 0.1 s to stop; what talks HTTP is the same.  `state` gets its
     connections and the tasks of its requests.
     """
-    config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False)
+    config = uvicorn.Config(
+        application, lifespan="off", ws="none", access_log=False, proxy_headers=False
+    )
     config.load()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
