@@ -1,4 +1,4 @@
-"""Staff's pages for users with their plan, subscriptions, plans, prices and gateway processes.
+"""Staff's pages for users with their plan, subscriptions, prices and gateway processes.
 
 Django looks for this module alone: it brings the other ones of billing along.
 """
@@ -19,16 +19,17 @@ from unfold.decorators import display
 from accounts.admin import UserAdmin, ViewOnly
 from accounts.models import User
 from accounts.postgres import PostgresUnavailable
+from billing import limits_admin
 from billing.ledger_admin import LedgerEntryAdmin, dollars
 from billing.metering.quota import QuotaUnavailable
 from billing.metering.standing import usage_now
 from billing.metering.usage import LimitState
-from billing.models import GatewayProcess, Plan, Price, Subscription, Tier
+from billing.models import GatewayProcess, Price, Subscription, Tier
 from billing.payments import sales_admin
 from billing.payments.admin import found, links
 from billing.payments.models import Customer
 
-__all__ = ["LedgerEntryAdmin", "sales_admin"]
+__all__ = ["LedgerEntryAdmin", "limits_admin", "sales_admin"]
 
 _SILENT_AFTER: Final = dt.timedelta(seconds=30)  # three heartbeats
 _PROCESS_COLOURS: Final = {"live": "success", "silent": "danger", "ended": "info"}
@@ -207,34 +208,6 @@ class SubscriptionAdmin(ModelAdmin):
 
 def _is_paid(subscription: Subscription | None) -> bool:
     return subscription is not None and subscription.source == Subscription.Source.STRIPE
-
-
-@admin.register(Plan)
-class PlanAdmin(ModelAdmin):
-    """The limits of each tier.  Every process acts on a change within a second."""
-
-    list_display = (
-        "tier",
-        "requests_per_hour",
-        "requests_per_day",
-        "tokens_per_day",
-        "concurrent_requests",
-        "context_window",
-        "prompt_characters",
-        "default_max_tokens",
-    )
-    sortable_by = ()
-    fields = list_display
-    readonly_fields = ("tier",)
-    empty_value_display = "no limit"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never: the code knows three tiers."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: the code knows three tiers."""
-        return False
 
 
 @admin.register(Price)

@@ -4,6 +4,7 @@ It stays quick at any number of rows: no page counts them, each look-up goes thr
 pages follow the primary key, which carries the time.
 """
 
+import contextlib
 import datetime as dt
 import json
 import uuid
@@ -22,7 +23,7 @@ from unfold.paginator import InfinitePaginator
 from accounts.admin import ViewOnly
 from accounts.identifiers import decode, uuid7_floor
 from accounts.models import User
-from billing.models import LedgerEntry, Tier
+from billing.models import LedgerEntry, Refusal, Tier
 
 STATUS_COLOURS: Final = {
     "reserved": "info",
@@ -107,6 +108,8 @@ class LedgerEntryAdmin(ViewOnly):
             "When",
             {"fields": ("admitted_at", "first_token_at", "ended_at", "deadline_at", "process_id")},
         ),
+        ("Where from", {"fields": ("address", "address_counted", "session")}),
+        ("Correction", {"fields": ("corrects", "requests", "reason")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
@@ -125,14 +128,10 @@ class LedgerEntryAdmin(ViewOnly):
         if "@" in term:
             users = User.objects.filter(email__icontains=term).values_list("pk", flat=True)
             return queryset.filter(account_id__in=list(users[:_MOST_ACCOUNTS])), False
-        try:
-            return queryset.filter(pk=decode("req", term.replace("REQ_", "req_"))), False
-        except ValueError:
-            pass  # no request id: perhaps an account's
-        try:
-            return queryset.filter(account_id=uuid.UUID(term)), False
-        except ValueError:
-            return queryset.none(), False
+        for field, read in (("pk", _request_id), ("account_id", uuid.UUID)):
+            with contextlib.suppress(ValueError):
+                return queryset.filter(**{field: read(term)}), False
+        return queryset.none(), False
 
     @display(description="request")
     def request_id(self, entry: LedgerEntry) -> str:
@@ -186,3 +185,62 @@ class LedgerEntryAdmin(ViewOnly):
     def attempts_text(self, entry: LedgerEntry) -> str:
         """Each deployment tried, and its outcome."""
         return format_html("<pre>{}</pre>", json.dumps(entry.attempts, indent=2))
+
+
+@admin.register(Refusal)
+class RefusalAdmin(ViewOnly):
+    """Requests that were not admitted.  Of somebody who hammers, one row stands for several."""
+
+    list_display = ("request_id", "came", "code", "limit", "tier", "account_id", "address", "times")
+    list_filter = (DayFilter, "code", "tier")
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("id",)  # only to show the box: get_search_results says what it finds
+    search_help_text = "Request id (req_…), or the account's id"
+    sortable_by = ()
+    paginator = InfinitePaginator
+    list_per_page = 50
+    show_full_result_count = False
+    fields = (
+        "request_id",
+        "came",
+        "code",
+        "limit",
+        "message",
+        "model",
+        "account_id",
+        "token_id",
+        "tier",
+        "address",
+        "times",
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Refusal], search_term: str
+    ) -> tuple[QuerySet[Refusal], bool]:
+        """The refusal of a request id, or those of an account's id."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        for field, read in (("pk", _request_id), ("account_id", uuid.UUID)):
+            with contextlib.suppress(ValueError):
+                return queryset.filter(**{field: read(term)}), False
+        return queryset.none(), False
+
+    @display(description="request")
+    def request_id(self, refusal: Refusal) -> str:
+        """As its response carried it."""
+        return refusal.request_id
+
+    @display(description="came")
+    def came(self, refusal: Refusal) -> dt.datetime:
+        """When, by its id."""
+        return dt.datetime.fromtimestamp((refusal.pk.int >> 80) / 1000, dt.UTC)
+
+    @display(description="refusals")
+    def times(self, refusal: Refusal) -> int:
+        """How many it stands for."""
+        return refusal.stands_for
+
+
+def _request_id(term: str) -> uuid.UUID:
+    return decode("req", term.replace("REQ_", "req_"))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from accounts.postgres import PostgresUnavailable
-from billing.metering.quota import QuotaUnavailable
+from billing.metering.quota import QuotaRequest, QuotaUnavailable
 from billing.metering.usage import Usage
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
@@ -39,11 +39,12 @@ async def run(
     gateway: "Gateway", presented: Presented, request: ChatRequest
 ) -> Reply | StreamReply:
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
-    caller = await gateway.authenticator.authenticate(presented)
+    caller = None
     try:
+        caller = await gateway.authenticator.authenticate(presented)
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
-        gateway.upgrades.refused(caller, error, presented.channel)
+        gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
     trail = Trail()
@@ -71,6 +72,17 @@ async def run(
         reservation, answer.body, answer.target.upstream_model, outcome.tokens, prompt
     )
     return Reply(reservation, answer.target.deployment, usage, outcome.tokens, body)
+
+
+async def check(
+    gateway: "Gateway", presented: Presented, request: ChatRequest
+) -> tuple[Caller, QuotaRequest]:
+    """Whether the request would be admitted now, and as what; the GatewayError if not.
+
+    Nothing is booked or written, and nobody becomes a visitor.
+    """
+    caller = await gateway.authenticator.authenticate(presented)
+    return caller, await gateway.admission.check(caller, request)
 
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:

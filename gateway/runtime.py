@@ -22,20 +22,24 @@ from billing.metering.prices import PriceBook
 from billing.metering.processes import Heartbeat
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.redis_store import RedisStore
+from billing.metering.refusals import Refusals, Refused
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
 from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue
+from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.providers.client import Providers
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.settle import Settlement
+from gateway.types import Caller, Presented
 from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
 _STAFF_EDITS_SECONDS = 0.5  # plans and catalogue: an edit acts within a second
 _PRICES_SECONDS = 5.0
+_REFUSALS_SECONDS = 0.5
 _SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
@@ -83,6 +87,7 @@ class Gateway:
             longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
         )
         self.upgrades = Upgrades(self.quota, self.reads)
+        self.refusals = Refusals()
         self.settlement = Settlement(self.ledger, self.quota, self.debts, self.prices, self.fence)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,11 +112,38 @@ class Gateway:
             asyncio.create_task(_repeat(self.catalogue.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.prices.refresh, _PRICES_SECONDS)),
             asyncio.create_task(_repeat(self.upgrades.write, _SHOWINGS_SECONDS)),
+            asyncio.create_task(_repeat(self._write_refusals, _REFUSALS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
+
+    def refused(
+        self, presented: Presented, error: GatewayError, caller: Caller | None, model: str
+    ) -> None:
+        """Notes that a request was not admitted; what is noted is written in a moment."""
+        if isinstance(error, StoreUnavailable):  # there is nowhere to write it
+            return
+        if caller is not None:
+            self.upgrades.refused(caller, error, presented.channel)
+        known = caller if caller is not None and not caller.is_new else None
+        self.refusals.note(
+            Refused(
+                presented.request_id,
+                error.code,
+                error.message,
+                account_id=known.account_id if known else None,
+                token_id=known.token_id if known else None,
+                tier=caller.limits.tier if caller else "",
+                model=model,
+                limit=error.limit.name if isinstance(error, LimitReached) else "",
+                address=presented.address,
+            )
+        )
+
+    async def _write_refusals(self) -> None:
+        await self.refusals.write(self.reads)
 
     async def _ping(self) -> None:
         try:
@@ -130,6 +162,7 @@ class Gateway:
         await self.debts.stop()
         await self.heartbeat.stop()
         await _attempt(self.upgrades.write)
+        await _attempt(self._write_refusals)
         await self.providers.close()
         await self.fence.stop()
         await self.store.close()

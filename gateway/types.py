@@ -63,6 +63,11 @@ class Caller:
         return self.visitor is not None
 
     @property
+    def token_id(self) -> uuid.UUID | None:
+        """Of the token that it came with."""
+        return None if self.token is None else self.token.token_id
+
+    @property
     def counted_address(self) -> str | None:
         """The address, if requests count against it."""
         return self.address if self.limits.by_address else None

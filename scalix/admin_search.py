@@ -11,7 +11,7 @@ from unfold.dataclasses import SearchResult
 from accounts import credentials
 from accounts.identifiers import decode
 from accounts.models import ApiToken, User
-from billing.models import LedgerEntry
+from billing.models import LedgerEntry, Refusal
 
 _MOST = 10
 
@@ -23,6 +23,11 @@ def find(request: HttpRequest, term: str) -> list[SearchResult]:
         found += [
             _result("billing_ledgerentry", entry.pk, entry.request_id, f"Ledger: {entry.status}")
             for entry in _entries(term)
+        ]
+    if request.user.has_perm("billing.view_refusal"):
+        found += [
+            _result("billing_refusal", one.pk, one.request_id, f"Refused: {one.code}")
+            for one in _refusals(term)
         ]
     if request.user.has_perm("accounts.view_apitoken"):
         found += [
@@ -40,6 +45,13 @@ def _entries(term: str) -> QuerySet[LedgerEntry]:
         return LedgerEntry.objects.filter(pk=decode("req", term))
     except ValueError:
         return LedgerEntry.objects.none()
+
+
+def _refusals(term: str) -> QuerySet[Refusal]:
+    try:
+        return Refusal.objects.filter(pk=decode("req", term))
+    except ValueError:
+        return Refusal.objects.none()
 
 
 def _tokens(term: str) -> QuerySet[ApiToken]:

@@ -84,8 +84,10 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("Ledger", "receipt_long", "billing", "ledgerentry"),
+                    _item("Refusals", "block", "billing", "refusal"),
                     _item("Subscriptions", "card_membership", "billing", "subscription"),
                     _item("Plans and limits", "tune", "billing", "plan"),
+                    _item("Allowances", "add_moderator", "billing", "allowance"),
                     _item("Prices", "sell", "billing", "price"),
                 ],
             },

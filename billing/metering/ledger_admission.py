@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 
 from accounts.postgres import Connection, ReadPool
-from billing.metering.decision import ADMITTED, Wish, decide, decide_by_address
+from billing.metering.decision import decided
 from billing.metering.ledger import LedgerFenced
-from billing.metering.quota import QuotaBooking, QuotaRefused, QuotaRequest
+from billing.metering.quota import QuotaBooking, QuotaRequest
 from billing.metering.rows import COMMIT, NOBODY, Intent
 from billing.metering.sums import (
     ACCOUNT_SUM,
@@ -59,30 +59,11 @@ class LedgerAdmission:
             if current != generation:
                 raise LedgerFenced(current)
             before = await _usage(connection, wanted, at_ms)
-            output = _decided(before, wanted)
+            output = decided(before, wanted)
             after = _with_it(before, wanted, output)
             booking = QuotaBooking(after, output, asked_at, generation)
             await connection.execute(COMMIT, _row_alone(row_of(booking)))
         return booking
-
-
-def _decided(usage: Usage, wanted: QuotaRequest) -> int | None:
-    """The output that is granted; QuotaRefused."""
-    wish = Wish(
-        wanted.prompt_tokens,
-        wanted.output_tokens,
-        wanted.least_output_tokens,
-        bool(wanted.session),
-    )
-    decisions = [decide(usage.limits, usage.counters, wish)]
-    if usage.address is not None:
-        decisions.append(decide_by_address(usage.limits, usage.address))
-    refusing = [usage.state(one.verdict) for one in decisions if one.verdict != ADMITTED]
-    if refusing:
-        needed = wanted.prompt_tokens + wanted.least_output_tokens
-        longest = max(refusing, key=lambda limit: limit.resets_in_seconds or 0)
-        raise QuotaRefused(usage, longest, needed)
-    return decisions[0].output_tokens
 
 
 async def _usage(connection: Connection, wanted: QuotaRequest, at_ms: int) -> Usage:

@@ -18,7 +18,6 @@ Where one of them refuses, what the other booked is given back before anybody is
 import asyncio
 import time
 import uuid
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -31,12 +30,13 @@ from billing.metering.account_counters import (
     read_account,
 )
 from billing.metering.address_counters import AddressAnswer, AddressCounters, read_address
-from billing.metering.decision import ADMITTED
+from billing.metering.decision import ADMITTED, longest_wait
 from billing.metering.fence import Generation
 from billing.metering.redis_store import NO_LIMIT, NONE, Clock, QuotaUnavailable, RedisStore
+from billing.metering.requests import QuotaBooking, QuotaRefused, QuotaRequest
 from billing.metering.rows import NOBODY
 from billing.metering.sums import LedgerReader
-from billing.metering.usage import Counters, LimitState, Usage
+from billing.metering.usage import Counters, Usage
 from billing.plans import Limits
 
 __all__ = [
@@ -50,51 +50,6 @@ __all__ = [
 
 COMMIT_BOUND_SECONDS: Final = 0.3
 _SCAN_KEYS: Final = 1000
-
-
-class QuotaRefused(Exception):
-    """A limit forbids the request; nothing was booked."""
-
-    def __init__(self, usage: Usage, limit: LimitState, tokens_needed: int) -> None:
-        super().__init__(limit.name)
-        self.usage = usage
-        self.limit = limit
-        self.tokens_needed = tokens_needed
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaRequest:
-    """What is to be booked.  Tokens are bounds: a prompt's, and the most that may be answered."""
-
-    request_id: uuid.UUID
-    account_id: uuid.UUID
-    limits: Limits
-    prompt_tokens: int
-    output_tokens: int | None  # None: as many as the limits leave, or the model's own maximum
-    least_output_tokens: int
-    deadline_ms: int
-    session: str = ""
-    address: str | None = None
-
-    @property
-    def counted_address(self) -> str | None:
-        """The address, if the request counts against it."""
-        return self.address if self.limits.by_address else None
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaBooking:
-    """A booked request."""
-
-    usage: Usage
-    output_tokens: int | None  # what it may produce; None: no limit stands in the way
-    asked_at: float  # time.monotonic() before the store was asked
-    generation: int
-    """Of the counter store, that the row has to be committed in."""
-
-    def may_be_forgotten(self, commit_bound: float) -> bool:
-        """Whether the store could have lost this booking and been seeded without it by now."""
-        return time.monotonic() - self.asked_at > commit_bound
 
 
 class Quota:
@@ -147,8 +102,7 @@ class Quota:
                     address=request.counted_address,
                     generation=generation,
                 )
-            needed = request.prompt_tokens + request.least_output_tokens
-            raise QuotaRefused(usage, max(refusing, key=_wait), needed)
+            raise QuotaRefused(usage, longest_wait(refusing), request.tokens_needed)
         output = None if account.extra == NO_LIMIT else account.extra
         return QuotaBooking(usage, output, asked_at, generation)
 
@@ -290,10 +244,6 @@ def _address_arguments(request: QuotaRequest) -> tuple[str | int, ...]:
         _or_none(limits.address_requests_per_hour),
         _or_none(limits.address_accounts_per_hour),
     )
-
-
-def _wait(limit: LimitState) -> int:
-    return limit.resets_in_seconds or 0
 
 
 def _or_none(value: int | None) -> int:

@@ -1,4 +1,6 @@
-"""`GET /v1/key` and `GET /api/v1/limits`: what is used and left.  Neither ever consumes."""
+"""`GET /v1/key`, `GET /api/v1/limits` and `POST /api/v1/limits/check`: what is used and left, and
+whether a request would be admitted.  None of them ever consumes.
+"""
 
 from typing import Any
 
@@ -6,7 +8,11 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 
 from billing.metering.usage import LimitState, Usage
-from gateway.api.view import GatewayView, json_response
+from gateway import pipeline, runtime
+from gateway.api.errors import body_of, status_of
+from gateway.api.parsing import parse_free
+from gateway.api.view import GatewayView, json_response, request_id_of
+from gateway.errors import InvalidRequest, LimitReached, ModelNotInPlan, NotAuthenticated
 
 
 class Key(GatewayView):
@@ -30,6 +36,31 @@ class Limits(GatewayView):
         """Each limit of whoever asks: a token's account, a visitor, or a visitor to be."""
         _, usage = await self.who_and_usage(request)
         return json_response({"object": "limits"} | limits_body(usage), usage)
+
+
+class Check(GatewayView):
+    serves_visitors = True
+
+    async def post(self, request: ASGIRequest) -> HttpResponseBase:
+        """Whether a completion's body would be admitted now, and if not why.  Consumes nothing."""
+        chat, body = parse_free(request.read())
+        presented = self.presented(request, body.visitor, body.session_id or "")
+        gateway = runtime.current()
+        try:
+            _, wanted = await pipeline.check(gateway, presented, chat)
+        except NotAuthenticated:
+            raise
+        except (InvalidRequest, ModelNotInPlan, LimitReached) as error:
+            refused = body_of(error, request_id_of(request))
+            verdict: dict[str, Any] = {"admitted": False, "status": status_of(error)} | refused
+        else:
+            verdict = {
+                "admitted": True,
+                "prompt_tokens": wanted.prompt_tokens,
+                "max_tokens": wanted.output_tokens,
+            }
+        _, usage = await pipeline.usage_of(gateway, presented)
+        return json_response({"object": "limits.check"} | verdict | limits_body(usage), usage)
 
 
 def limits_body(usage: Usage) -> dict[str, Any]:

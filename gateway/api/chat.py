@@ -12,6 +12,8 @@ from gateway.types import Reply, Reservation, StreamReply
 
 
 class ChatCompletions(GatewayView):
+    completes = True
+
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """A chat completion, whole or as server-sent events."""
         chat = parse_chat(request.read())

@@ -16,6 +16,7 @@ from gateway.types import Caller, Reply
 
 
 class FreeCompletion(GatewayView):
+    completes = True
     serves_visitors = True
 
     async def post(self, request: ASGIRequest) -> HttpResponseBase:

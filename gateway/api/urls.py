@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.api.account import Key, Limits
+from gateway.api.account import Check, Key, Limits
 from gateway.api.chat import ChatCompletions
 from gateway.api.free import FreeCompletion
 from gateway.api.models import Models, OneModel
@@ -15,6 +15,7 @@ urlpatterns = [
     path("v1/key", Key.as_view()),
     path("api/v1/free/completion", FreeCompletion.as_view()),
     path("api/v1/limits", Limits.as_view()),
+    path("api/v1/limits/check", Check.as_view()),
     path("healthz", Healthz.as_view()),
     path("readyz", Readyz.as_view()),
 ]

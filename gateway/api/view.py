@@ -26,6 +26,8 @@ class GatewayView(APIView):
     """Parses, calls the pipeline, returns.  Credentials are read here and judged there."""
 
     serves_visitors: ClassVar[bool] = False
+    completes: ClassVar[bool] = False
+    """Whether its requests are for completions: then those that are refused are recorded."""
     _presented: Presented | None = None
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -42,6 +44,8 @@ class GatewayView(APIView):
             self.request = cast("Request", request)
             response: HttpResponseBase = await getattr(self, method)(asgi_request, *args, **kwargs)
         except GatewayError as error:
+            if self.completes and self._presented is None:  # it did not come as far as the pipeline
+                runtime.current().refused(self.presented(asgi_request), error, None, "")
             refused = response_to(error, request_id_of(asgi_request))
             for name, value in (await self._limit_headers_beside(error, asgi_request)).items():
                 refused[name] = value

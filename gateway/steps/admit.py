@@ -9,9 +9,11 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 
+from accounts.identifiers import uuid7
 from accounts.postgres import PostgresUnavailable
 from billing import gates
 from billing.metering.bookings import Bookings, NotLiving, RowOf
+from billing.metering.decision import decided
 from billing.metering.ledger import Intent, LedgerUnavailable
 from billing.metering.quota import QuotaBooking, QuotaRefused, QuotaRequest, QuotaUnavailable
 from billing.plans import Limits, PlanBook
@@ -47,21 +49,8 @@ class Admission:
         self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
     ) -> Reservation:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
-        model = self._model_for(caller, request.model).entry
-        counted = await self._count(request, caller.limits)
-        asked = self._output_tokens(caller.limits, model, request, counted)
-        deadline_at = dt.datetime.now(dt.UTC) + self.longest
-        wanted = QuotaRequest(
-            request_id=request_id,
-            account_id=caller.account_id,
-            limits=caller.limits,
-            prompt_tokens=tokenizer.bound_prompt(counted),
-            output_tokens=None if asked is None else asked * request.choices,
-            least_output_tokens=request.choices,
-            deadline_ms=int(deadline_at.timestamp() * 1000),
-            session=caller.session,
-            address=caller.address,
-        )
+        model, counted, asked, wanted = await self._weigh(caller, request, request_id)
+        deadline_at = dt.datetime.fromtimestamp(wanted.deadline_ms / 1000, dt.UTC)
 
         def reservation(booking: QuotaBooking) -> Reservation:
             output = booking.output_tokens
@@ -84,6 +73,43 @@ class Admission:
                 wanted, lambda booking: self._row_of(reservation(booking), booking.generation)
             )
         )
+
+    async def check(self, caller: Caller, request: ChatRequest) -> QuotaRequest:
+        """What would be booked if it were admitted now; the GatewayError that it would get."""
+        _, _, _, wanted = await self._weigh(caller, request, uuid7())
+        account = None if caller.is_new else caller.account_id
+        try:
+            usage = await self.bookings.quota.peek(
+                account, caller.limits, address=caller.address, session=caller.session
+            )
+            return replace(wanted, output_tokens=decided(usage, wanted))
+        except QuotaRefused as error:
+            raise refusal(error) from None
+        except (QuotaUnavailable, PostgresUnavailable) as error:
+            raise StoreUnavailable("The counters are away, so nothing can be counted.") from error
+
+    async def _weigh(
+        self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
+    ) -> tuple[ModelEntry, int, int | None, QuotaRequest]:
+        """What costs nothing to refuse: the model, the prompt's tokens, the output that is asked
+        for, and what all that is to be booked as.
+        """
+        model = self._model_for(caller, request.model).entry
+        counted = await self._count(request, caller.limits)
+        asked = self._output_tokens(caller.limits, model, request, counted)
+        deadline_at = dt.datetime.now(dt.UTC) + self.longest
+        wanted = QuotaRequest(
+            request_id=request_id,
+            account_id=caller.account_id,
+            limits=caller.limits,
+            prompt_tokens=tokenizer.bound_prompt(counted),
+            output_tokens=None if asked is None else asked * request.choices,
+            least_output_tokens=request.choices,
+            deadline_ms=int(deadline_at.timestamp() * 1000),
+            session=caller.session,
+            address=caller.address,
+        )
+        return model, counted, asked, wanted
 
     async def _open(self, wanted: QuotaRequest, row_of: RowOf) -> QuotaBooking:
         try:
@@ -184,7 +210,7 @@ class Admission:
         return Intent(
             id=reservation.request_id,
             account_id=caller.account_id,
-            token_id=caller.token.token_id if caller.token else None,
+            token_id=caller.token_id,
             tier=caller.limits.tier,
             model=request.model,
             streamed=request.stream,

@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.identifiers import uuid7
 from accounts.models import ApiToken, User, Visitor
 from billing import funnel, mails
-from billing.models import GatewayProcess, Subscription
+from billing.models import Allowance, GatewayProcess, Refusal, Subscription
 from billing.payments.models import (
     Checkout,
     Customer,
@@ -93,6 +93,10 @@ def more_of_everything(enter: Enter, count: int) -> None:
         Placement.objects.create(model=model, deployment=deployment)
         ProbeResult.objects.create(deployment=deployment, succeeded=True, latency_ms=9)
         enter(user.pk)
+        Allowance.objects.create(
+            user=user, limit="requests_per_day", kind="add", amount=number, reason="a workshop"
+        )
+        Refusal.objects.create(id=uuid7(), account_id=user.pk, code="model_not_found", message="No")
         more_payments(user)
 
 

@@ -1,5 +1,6 @@
 """The admission script against a plain model of it, through whatever sequence Hypothesis finds."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from hypothesis.stateful import (
 )
 
 from billing.metering import quota
-from billing.metering.decision import Decision, Wish, decide
+from billing.metering.decision import Decision, decide
 from billing.metering.usage import Counters
-from tests.metering.conftest import DAY_MS, HOUR_MS
+from tests.metering.conftest import DAY_MS, HOUR_MS, a_request
 from tests.metering.conftest import limits as limits_of
 from tests.servers import PrivateServers
 
@@ -155,7 +156,14 @@ class Admission(RuleBasedStateMachine):
             requests_per_session=per_session,
         )
         counters = Counters(self.now, *self.truth(), self.truth_of(session))
-        return decide(plan, counters, Wish(prompt, _some(output), 1, session != "-"))
+        wanted = a_request(
+            uuid.uuid4(),
+            plan,
+            prompt_tokens=prompt,
+            output_tokens=_some(output),
+            session="" if session == "-" else session,
+        )
+        return decide(counters, wanted)
 
     @rule(
         prompt=TOKENS,
