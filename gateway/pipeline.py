@@ -77,20 +77,21 @@ async def _answer(
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
             answer = await complete(gateway.providers, targets, reservation.request, trail)
-            outcome = _answered(reservation, answer, trail)
+            target, outcome = answer.target, _answered(reservation, answer, trail)
+            body = respond.completion(
+                reservation, answer.body, target.upstream_model, outcome.tokens
+            )
     except BaseException as error:
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
-    target, tokens = answer.target, outcome.tokens
-    body = respond.completion(reservation, answer.body, target.upstream_model, tokens)
     keep = None if held is None else held.whole(reservation, body)
     usage = await gateway.settlement.settle(reservation, outcome, keep)
     if outcome.charged:
         prompt = await gateway.upgrades.beside(reservation, usage, presented.channel)
         body = respond.with_prompt(body, prompt)
-    return Reply(reservation, target.deployment, usage, tokens, body)
+    return Reply(reservation, target.deployment, usage, outcome.tokens, body)
 
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:

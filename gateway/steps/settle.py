@@ -86,8 +86,9 @@ class Settlement:
     ) -> Usage:
         try:
             await keep()
-        except GatewayError as error:
-            failed = replace(outcome, status="failed", charged=False, error_code=error.code)
+        except Exception as error:
+            code = error.code if isinstance(error, GatewayError) else "internal_error"
+            failed = replace(outcome, status="failed", charged=False, error_code=code)
             await self._settle(reservation, failed)
             raise
         return await self._settle(reservation, outcome)
