@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from accounts.postgres import PostgresUnavailable
-from billing.metering.quota import QuotaUnavailable
 from billing.metering.usage import Usage
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
@@ -33,6 +31,7 @@ from gateway.types import (
     Reservation,
     StreamReply,
 )
+from gateway.what_is_left import what_is_left
 
 if TYPE_CHECKING:
     from gateway.runtime import Gateway
@@ -97,15 +96,7 @@ async def _answer(
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
     caller = await gateway.authenticator.authenticate(presented)
-    try:
-        return caller, await gateway.quota.peek(
-            None if caller.is_new else caller.account_id,
-            caller.limits,
-            address=caller.address,
-            session=caller.session,
-        )
-    except (QuotaUnavailable, PostgresUnavailable) as error:
-        raise StoreUnavailable("The counters are away just now.") from error
+    return caller, await what_is_left(gateway.quota, caller)
 
 
 async def _relayed(

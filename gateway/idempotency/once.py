@@ -23,12 +23,13 @@ import psycopg
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.processes import Heartbeat
-from billing.metering.quota import Quota, QuotaUnavailable
+from billing.metering.quota import Quota
 from gateway.errors import AnswerNotKept, StoreUnavailable
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
 from gateway.idempotency.claims import ADMISSION_SECONDS, Claim, Claims, Stored, in_use
 from gateway.idempotency.key import HEADER, IdempotencyKey
 from gateway.types import Caller, Keep, Reply, Reservation, StreamReply
+from gateway.what_is_left import what_is_left
 
 _MARGIN_SECONDS: Final = 5.0  # clocks drift
 
@@ -146,10 +147,7 @@ class Once:
                 param=HEADER,
                 metadata={"max": self._most_bytes},
             )
-        try:
-            usage = await self._quota.peek(caller.account_id, caller.limits)
-        except (QuotaUnavailable, PostgresUnavailable) as error:
-            raise StoreUnavailable("The counters are away just now.") from error
+        usage = await what_is_left(self._quota, caller)
         return replay_of(stored, stored.answer, caller, usage)
 
     async def _release(self, claim: Claim) -> None:
