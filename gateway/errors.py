@@ -4,6 +4,9 @@
     ├── InvalidRequest              the request itself is wrong
     │   ├── RequestTooLarge
     │   └── UnknownModel            with the nearest names
+    ├── KeyInUse                    another request with the same idempotency key is running
+    ├── KeyReused                   the idempotency key was used for another request
+    ├── AnswerNotKept               it was answered, and the answer was too large to be kept
     ├── NotAuthenticated            no, bad, revoked or expired credential
     ├── ModelNotInPlan
     ├── LimitReached                a quota or concurrency limit, with all figures
@@ -50,6 +53,21 @@ class RequestTooLarge(InvalidRequest):
 class UnknownModel(InvalidRequest):
     code: str = "model_not_found"
     param: str | None = "model"
+
+
+@dataclass(slots=True, eq=False)
+class KeyInUse(GatewayError):
+    code: str = "idempotency_key_in_use"
+
+
+@dataclass(slots=True, eq=False)
+class KeyReused(GatewayError):
+    code: str = "idempotency_key_reused"
+
+
+@dataclass(slots=True, eq=False)
+class AnswerNotKept(GatewayError):
+    code: str = "idempotent_answer_not_kept"
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""The catalogue's tables: public models, deployments, which serves which; and probe results."""
+"""The catalogue: public models, deployments, which serves which, probes; and stored answers."""
 
 from collections.abc import Mapping
 
@@ -127,3 +127,31 @@ class ProbeResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.deployment} at {self.probed_at:%H:%M:%S}"
+
+
+class StoredAnswer(models.Model):
+    """An idempotency key of an account: who runs for it, and then what they were answered.
+
+    Written by `gateway.idempotency.claims` in SQL.  An answer is content, and stays for a day.
+    """
+
+    account_id = models.UUIDField(
+        help_text="The user, or the visitor. A trigger deletes the row with them."
+    )
+    key = models.CharField(max_length=255)
+    digest = models.BinaryField(help_text="SHA-256 of endpoint and body.")
+    request_id = models.UUIDField(help_text="Whose ledger row says what the answer is worth.")
+    process_id = models.UUIDField(help_text="The gateway process that runs it.")
+    claimed_at = models.DateTimeField()
+    deadline_at = models.DateTimeField(help_text="By then its ledger row is there, or never.")
+    answered_at = models.DateTimeField(null=True)
+    answer = models.BinaryField(null=True, help_text="Empty too where it was too large to keep.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("account_id", "key"), name="one_request_a_key"),
+        )
+        indexes = (models.Index(fields=("claimed_at",), name="stored_answers_by_age"),)
+
+    def __str__(self) -> str:
+        return self.key

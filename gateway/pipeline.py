@@ -9,13 +9,15 @@ import datetime as dt
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from accounts.postgres import PostgresUnavailable
-from billing.metering.quota import QuotaRequest, QuotaUnavailable
+from billing.metering.quota import QuotaRequest
 from billing.metering.usage import Usage
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
+from gateway.idempotency.answers import Replay
+from gateway.idempotency.once import Held
 from gateway.steps import respond
 from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
 from gateway.steps.route import route
@@ -30,6 +32,7 @@ from gateway.types import (
     Reservation,
     StreamReply,
 )
+from gateway.what_is_left import what_is_left
 
 if TYPE_CHECKING:
     from gateway.runtime import Gateway
@@ -37,11 +40,29 @@ if TYPE_CHECKING:
 
 async def run(
     gateway: "Gateway", presented: Presented, request: ChatRequest
-) -> Reply | StreamReply:
+) -> Reply | StreamReply | Replay:
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
-    caller = None
     try:
         caller = await gateway.authenticator.authenticate(presented)
+    except GatewayError as error:
+        gateway.refused(presented, error, None, request.model)
+        raise
+    key = presented.idempotency_key
+    if key is None:
+        return await _answer(gateway, presented, caller, request)
+    work = partial(_answer, gateway, presented, caller, request)
+    return await gateway.once.answer(caller, key, presented.request_id, work)
+
+
+async def _answer(
+    gateway: "Gateway",
+    presented: Presented,
+    caller: Caller,
+    request: ChatRequest,
+    held: Held | None = None,
+) -> Reply | StreamReply:
+    """The answer of a request that runs; `held` is the idempotency key that it runs for."""
+    try:
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
         gateway.refused(presented, error, caller, request.model)
@@ -50,28 +71,31 @@ async def run(
     trail = Trail()
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
+            if held is not None:
+                held.require()
             await gateway.authenticator.remember(caller, presented)
             targets = route(gateway.catalogue, reservation)
             if request.stream:
                 opened = await open_stream(gateway.providers, targets, reservation.request, trail)
-                chunks = _relayed(gateway, presented, reservation, opened, trail)
+                chunks = _relayed(gateway, presented, reservation, opened, trail, held)
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
             answer = await complete(gateway.providers, targets, reservation.request, trail)
-            outcome = _answered(reservation, answer, trail)
+            target, outcome = answer.target, _answered(reservation, answer, trail)
+            body = respond.completion(
+                reservation, answer.body, target.upstream_model, outcome.tokens
+            )
     except BaseException as error:
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
-    usage = await gateway.settlement.settle(reservation, outcome)
-    prompt = None
+    keep = None if held is None else held.whole(reservation, body)
+    usage = await gateway.settlement.settle(reservation, outcome, keep)
     if outcome.charged:
         prompt = await gateway.upgrades.beside(reservation, usage, presented.channel)
-    body = respond.completion(
-        reservation, answer.body, answer.target.upstream_model, outcome.tokens, prompt
-    )
-    return Reply(reservation, answer.target.deployment, usage, outcome.tokens, body)
+        body = respond.with_prompt(body, prompt)
+    return Reply(reservation, target.deployment, usage, outcome.tokens, body)
 
 
 async def check(
@@ -88,15 +112,7 @@ async def check(
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
     caller = await gateway.authenticator.authenticate(presented)
-    try:
-        return caller, await gateway.quota.peek(
-            None if caller.is_new else caller.account_id,
-            caller.limits,
-            address=caller.address,
-            session=caller.session,
-        )
-    except (QuotaUnavailable, PostgresUnavailable) as error:
-        raise StoreUnavailable("The counters are away just now.") from error
+    return caller, await what_is_left(gateway.quota, caller)
 
 
 async def _relayed(
@@ -105,6 +121,7 @@ async def _relayed(
     reservation: Reservation,
     opened: OpenStream,
     trail: Trail,
+    held: Held | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The stream's chunks, after one empty one.  It is settled before it ends, however it ends.
 
@@ -113,6 +130,7 @@ async def _relayed(
     """
     report = StreamReport()
     shape = respond.chunk_shaper(reservation, opened.target.upstream_model)
+    relay = shape if held is None else held.recording(shape)
     try:
         async with aclosing(opened.rest):
             yield {}
@@ -120,11 +138,11 @@ async def _relayed(
                 for chunk in opened.first:
                     report.saw(chunk)
                     if chunk["choices"]:
-                        yield shape(chunk)
+                        yield relay(chunk)
                 while (more := await deadline.next_of(opened.rest)) is not None:
                     report.saw(more)
                     if more["choices"]:
-                        yield shape(more)
+                        yield relay(more)
     except BaseException as error:
         status, code = _end_by(error, presented)
         outcome = replace(
@@ -142,9 +160,13 @@ async def _relayed(
             raise _read_too_slowly(outcome) from error
         raise
     outcome = _streamed(reservation, opened, report, trail.ended("completed"))
-    await gateway.settlement.settle(reservation, outcome)
+    last = None
     if reservation.request.include_usage:
-        yield respond.usage_chunk(shape, outcome.tokens)
+        last = respond.usage_chunk(shape, outcome.tokens)
+    keep = None if held is None else held.streamed(reservation, last)
+    await gateway.settlement.settle(reservation, outcome, keep)
+    if last is not None:
+        yield last
 
 
 async def _settle_failure(gateway: "Gateway", reservation: Reservation, outcome: Outcome) -> None:

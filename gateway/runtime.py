@@ -28,6 +28,7 @@ from billing.plans import PlanBook
 from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
+from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
@@ -85,6 +86,13 @@ class Gateway:
             ),
             process_id=self.process_id,
             longest=dt.timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS),
+        )
+        self.once = Once(
+            self.reads,
+            self.quota,
+            self.heartbeat,
+            process_id=self.process_id,
+            most_bytes=settings.GATEWAY_KEPT_ANSWER_BYTES,
         )
         self.upgrades = Upgrades(self.quota, self.reads)
         self.refusals = Refusals()
@@ -158,6 +166,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.settlement.finish()
+        await self.once.finish()
         await self.ledger.stop()
         await self.debts.stop()
         await self.heartbeat.stop()

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from accounts.identity import TokenHolder
 from billing.metering.usage import Usage
 from billing.plans import Limits
 from billing.prompts import Channel
+from gateway.idempotency.key import IdempotencyKey
 
 
 def session_digest(name: str) -> str:
@@ -38,6 +39,7 @@ class Presented:
     is_gone: Callable[[], bool] = lambda: True
     # Every response carries it, and the ledger's row if the request comes to one.
     request_id: uuid.UUID = field(default_factory=uuid7)
+    idempotency_key: IdempotencyKey | None = None
 
     @property
     def address(self) -> str | None:
@@ -221,3 +223,7 @@ class Outcome:
     tokens: TokenUsage = TokenUsage(0, 0)
     error_code: str = ""
     first_token_at: dt.datetime | None = None
+
+
+# Keeps an answer for whoever repeats its request.  A GatewayError: then it must not be charged.
+Keep = Callable[[], Awaitable[None]]

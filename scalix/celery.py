@@ -10,7 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
 
 app = Celery("scalix")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["billing.metering", "billing.payments", "gateway.health"])
+app.autodiscover_tasks(
+    ["billing.metering", "billing.payments", "gateway.health", "gateway.idempotency"]
+)
 app.conf.beat_schedule = {
     "abandon-the-reservations-of-dead-processes": {
         "task": "billing.metering.tasks.sweep",
@@ -41,6 +43,11 @@ app.conf.beat_schedule = {
         "task": "billing.payments.tasks.send_mails",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "prune-stored-answers": {
+        "task": "gateway.idempotency.tasks.prune_stored_answers",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",

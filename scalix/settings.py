@@ -66,6 +66,8 @@ GATEWAY_DEADLINE_SECONDS: float = env.float("GATEWAY_DEADLINE_SECONDS", 300.0)
 GATEWAY_CONNECT_SECONDS: float = env.float("GATEWAY_CONNECT_SECONDS", 5.0)
 GATEWAY_SILENCE_SECONDS: float = env.float("GATEWAY_SILENCE_SECONDS", 60.0)
 GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
+# The largest answer that is kept for its Idempotency-Key.
+GATEWAY_KEPT_ANSWER_BYTES: int = env.int("GATEWAY_KEPT_ANSWER_BYTES", 1024 * 1024)
 
 REDIS_AWAY: str = env.str("REDIS_AWAY", "refuse")
 if REDIS_AWAY not in ("refuse", "ledger"):

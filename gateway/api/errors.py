@@ -15,8 +15,11 @@ from billing.metering.usage import LimitState, Usage
 from billing.prompts import upgrade_url
 from billing.tiers import Tier
 from gateway.errors import (
+    AnswerNotKept,
     GatewayError,
     InvalidRequest,
+    KeyInUse,
+    KeyReused,
     LimitReached,
     ModelNotInPlan,
     NotAuthenticated,
@@ -37,6 +40,9 @@ _STATUSES: Final[tuple[tuple[type[GatewayError], int, str], ...]] = (
     (RequestTooLarge, 413, "invalid_request_error"),
     (UnknownModel, 404, "invalid_request_error"),
     (InvalidRequest, 400, "invalid_request_error"),
+    (KeyInUse, 409, "invalid_request_error"),
+    (KeyReused, 422, "invalid_request_error"),
+    (AnswerNotKept, 410, "invalid_request_error"),
     (NotAuthenticated, 401, "authentication_error"),
     (ModelNotInPlan, 403, "permission_error"),
     (LimitReached, 429, "rate_limit_error"),
@@ -127,6 +133,7 @@ _RETRIES: Final[tuple[tuple[type[GatewayError], dict[str, str]], ...]] = (
     (ProvidersExhausted, {"retry-after": "10", "x-should-retry": "false"}),
     (ProviderUnavailable, {"x-should-retry": "false"}),  # past the deadline: minutes, each time
     (StoreUnavailable, {"retry-after": "1"}),
+    (KeyInUse, {"retry-after": "1"}),  # SDKs ask again by themselves, and collect the answer
     (ServerStopping, {"retry-after": "1"}),
 )
 

@@ -10,7 +10,6 @@ from django.http.response import HttpResponseBase
 from gateway.api.errors import body_of
 from gateway.errors import GatewayError
 from gateway.steps.respond import events
-from gateway.types import StreamReply
 
 _SLOW_READER_SECONDS: Final = 5.0  # past the deadline, which a provider that is slow has met before
 
@@ -23,12 +22,17 @@ class EventStreamResponse(HttpResponseBase):
 
     streaming = True
 
-    def __init__(self, reply: StreamReply) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[dict[str, Any], None],
+        *,
+        request_id: str,
+        deadline_at: dt.datetime,
+    ) -> None:
         super().__init__(content_type="text/event-stream; charset=utf-8")
-        request_id = reply.reservation.wire_id
-        self.source: AsyncGenerator[dict[str, Any], None] = reply.chunks
+        self.source = chunks
         self.events = events(self.source, lambda error: event_of(error, request_id))
-        left = reply.reservation.deadline_at - dt.datetime.now(dt.UTC)
+        left = deadline_at - dt.datetime.now(dt.UTC)
         self.longest = left.total_seconds() + _SLOW_READER_SECONDS
         self["cache-control"] = "no-cache"
         self["x-accel-buffering"] = "no"  # a proxy in front must not wait for more

@@ -12,6 +12,7 @@ from gateway import pipeline, runtime
 from gateway.api.chat import chat_response
 from gateway.api.parsing import FreeBody, parse_free
 from gateway.api.view import GatewayView
+from gateway.idempotency.answers import Replay
 from gateway.types import Caller, Reply
 
 
@@ -21,24 +22,28 @@ class FreeCompletion(GatewayView):
 
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """A completion with what is left of the free tier; a visitor's credential comes back."""
-        chat, body = parse_free(request.read())
-        presented = self.presented(request, body.visitor, body.session_id or "")
+        raw = request.read()
+        chat, body = parse_free(raw)
+        session = body.session_id or ""
+        presented = self.presented(request, body=raw, visitor=body.visitor, session=session)
         reply = await pipeline.run(runtime.current(), presented, chat)
-        if isinstance(reply, Reply):
-            reply.body.update(_free_fields(reply, body))
+        # Of a reply and of a replay alike: who was answered, under which id.
+        answered = reply if isinstance(reply, Replay) else reply.reservation
+        if isinstance(reply, Reply | Replay) and reply.body is not None:
+            fields = _free_fields(answered.wire_id, reply.usage, answered.caller, body)
+            reply.body.update(fields)
         response = chat_response(reply)
-        if credential := reply.reservation.caller.visitor:
+        if credential := answered.caller.visitor:
             response[VISITOR_HEADER] = credential
         return response
 
 
-def _free_fields(reply: Reply, body: FreeBody) -> dict[str, Any]:
+def _free_fields(wire_id: str, usage: Usage, caller: Caller, body: FreeBody) -> dict[str, Any]:
     """What the free API's answer has beside OpenAI's fields."""
     return {
-        "id": f"free_cmp_{reply.reservation.wire_id.removeprefix('req_')}",
-        "model": reply.reservation.request.model,
-        "free_tier": free_tier(reply.usage, reply.reservation.caller)
-        | {"session_id": body.session_id},
+        "id": f"free_cmp_{wire_id.removeprefix('req_')}",
+        "model": body.model,
+        "free_tier": free_tier(usage, caller) | {"session_id": body.session_id},
     }
 
 

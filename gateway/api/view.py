@@ -16,10 +16,13 @@ from billing.metering.usage import Usage
 from gateway import pipeline, runtime
 from gateway.api.errors import WrongMethod, response_to
 from gateway.errors import GatewayError, LimitReached, NotAuthenticated, StoreUnavailable
+from gateway.idempotency.key import HEADER as KEY_HEADER
+from gateway.idempotency.key import IdempotencyKey, key_for
 from gateway.steps.respond import limit_headers
 from gateway.types import Caller, Presented, session_digest
 
 _VISITOR_META = f"HTTP_{VISITOR_HEADER.upper().replace('-', '_')}"
+_KEY_META = f"HTTP_{KEY_HEADER.upper().replace('-', '_')}"
 
 
 class GatewayView(APIView):
@@ -53,9 +56,17 @@ class GatewayView(APIView):
         return response
 
     def presented(
-        self, request: ASGIRequest, visitor: str | None = None, session: str = ""
+        self,
+        request: ASGIRequest,
+        *,
+        body: bytes | None = None,
+        visitor: str | None = None,
+        session: str = "",
     ) -> Presented:
-        """What the request shows of who sends it; `session`: the client's label for it."""
+        """What the request shows of who sends it; `session`: the client's label for it.
+
+        With its `body`, also the key that it may be repeated by.
+        """
         self._presented = Presented(
             bearer=bearer_of(request),
             visitor=visitor or request.META.get(_VISITOR_META),
@@ -65,6 +76,7 @@ class GatewayView(APIView):
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             is_gone=request.META["scalix.is_gone"],
             request_id=request.META["scalix.request_id"],
+            idempotency_key=None if body is None else _key_of(request, body),
         )
         return self._presented
 
@@ -94,6 +106,11 @@ def bearer_of(request: ASGIRequest) -> str | None:
     return request.META.get("HTTP_X_API_KEY") or None
 
 
+def _key_of(request: ASGIRequest, body: bytes) -> IdempotencyKey | None:
+    text = request.META.get(_KEY_META)
+    return None if text is None else key_for(text, request.path, body)
+
+
 def request_id_of(request: ASGIRequest) -> str:
     """The id of this request, which every response carries."""
     return encode("req", request.META["scalix.request_id"])
@@ -112,6 +129,8 @@ def _preflight(methods: list[str]) -> HttpResponse:
     response = HttpResponse(status=204)
     del response["content-type"]
     response["access-control-allow-methods"] = ", ".join(methods)
-    response["access-control-allow-headers"] = "*, authorization, content-type, x-scalix-visitor"
+    response["access-control-allow-headers"] = (
+        "*, authorization, content-type, idempotency-key, x-scalix-visitor"
+    )
     response["access-control-max-age"] = "86400"
     return response

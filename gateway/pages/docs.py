@@ -1,5 +1,6 @@
 """Documentation: the quickstart and the reference of error codes."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from billing.models import Tier
@@ -20,6 +21,7 @@ async def quickstart(request: HttpRequest) -> HttpResponse:
         "free_curl": code_samples.free_call(request, conversation.MODEL, "Hello"),
         "plans": [gateway.plans.limits_of(tier.value) for tier in Tier],
         "models": gateway.catalogue.usable(),
+        "kept_bytes": settings.GATEWAY_KEPT_ANSWER_BYTES,
     }
     return await render_page(request, "docs/quickstart.html", context)
 

@@ -155,6 +155,33 @@ GROUPS: Final = (
         ),
     ),
     ErrorGroup(
+        "Requests that are repeated",
+        (
+            ErrorEntry(
+                "idempotency_key_in_use",
+                409,
+                "Another request with the same Idempotency-Key is running.",
+                "Send it again as it is: once the first one is answered, you get its answer. SDKs "
+                "do this by themselves, after the second that Retry-After asks for.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "idempotency_key_reused",
+                422,
+                "The Idempotency-Key was used within the last 24 hours with another body or at "
+                "another endpoint.",
+                "Take a new key for a new request. To repeat an old one, send the same bytes.",
+            ),
+            ErrorEntry(
+                "idempotent_answer_not_kept",
+                410,
+                "The request with this Idempotency-Key was answered and charged, and its answer "
+                "was too large to be kept. metadata.max is the limit, in bytes.",
+                "Take a new key. It is then another request, and charged as one.",
+            ),
+        ),
+    ),
+    ErrorGroup(
         "Providers and us",
         (
             ErrorEntry(

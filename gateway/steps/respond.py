@@ -27,13 +27,9 @@ def completion(
     body: dict[str, Any],
     model: str,
     tokens: TokenUsage,
-    prompt: Prompt | None = None,
 ) -> dict[str, Any]:
-    """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered.
-
-    Beside it, in `scalix`, what only we say: an upgrade prompt, where one is due.
-    """
-    whole = {
+    """OpenAI's `chat.completion`: the provider's choices, our id, the model that answered."""
+    return {
         "id": completion_id(reservation),
         "object": "chat.completion",
         "created": int(reservation.admitted_at.timestamp()),
@@ -41,7 +37,11 @@ def completion(
         "choices": body["choices"],
         "usage": usage_block(tokens) if tokens.estimated else body["usage"],
     }
-    return whole if prompt is None else whole | {"scalix": {"upgrade_prompt": _offer(prompt)}}
+
+
+def with_prompt(body: dict[str, Any], prompt: Prompt | None) -> dict[str, Any]:
+    """The answer, and beside it, in `scalix`, what only we say: an upgrade prompt, if any."""
+    return body if prompt is None else body | {"scalix": {"upgrade_prompt": _offer(prompt)}}
 
 
 def chunk_shaper(

@@ -17,8 +17,8 @@ from billing.metering.ledger import COMMIT_SECONDS, Ended, Ending, LedgerUnavail
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.usage import Usage
-from gateway.errors import StoreUnavailable
-from gateway.types import Outcome, Reservation, TokenUsage
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.types import Keep, Outcome, Reservation, TokenUsage
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +49,22 @@ class Settlement:
         """Notes that this request is to be settled: `finish` waits for it."""
         self._expected[reservation.request_id] = asyncio.get_running_loop().create_future()
 
-    async def settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
+    async def settle(
+        self, reservation: Reservation, outcome: Outcome, keep: Keep | None = None
+    ) -> Usage:
         """The account's usage afterwards.
+
+        `keep` is called first: what is charged has been kept.  Its error settles the request as
+        failed, and is raised.
 
         StoreUnavailable when the ledger can't be reached: nothing is charged then, so an answer
         that the caller has not seen yet must not be given.
         """
-        task = asyncio.create_task(self._settle(reservation, outcome))
+        task = asyncio.create_task(
+            self._settle(reservation, outcome)
+            if keep is None
+            else self._keep_and_settle(reservation, outcome, keep)
+        )
         self._running.add(task)
         task.add_done_callback(lambda _: self._settled(reservation, task))
         return await asyncio.shield(task)
@@ -71,6 +80,18 @@ class Settlement:
         self._running.discard(task)
         if done := self._expected.pop(reservation.request_id, None):
             done.set_result(None)
+
+    async def _keep_and_settle(
+        self, reservation: Reservation, outcome: Outcome, keep: Keep
+    ) -> Usage:
+        try:
+            await keep()
+        except Exception as error:
+            code = error.code if isinstance(error, GatewayError) else "internal_error"
+            failed = replace(outcome, status="failed", charged=False, error_code=code)
+            await self._settle(reservation, failed)
+            raise
+        return await self._settle(reservation, outcome)
 
     async def _settle(self, reservation: Reservation, outcome: Outcome) -> Usage:
         try:

@@ -130,7 +130,8 @@ async def test_a_browser_elsewhere_may_ask_with_a_token_and_without_cookies(
     assert "access-control-allow-credentials" not in headers
     assert "POST" in headers["access-control-allow-methods"]
     # The star stands for every header but this one.
-    assert {"*", "authorization"} <= set(headers["access-control-allow-headers"].split(", "))
+    allowed = set(headers["access-control-allow-headers"].split(", "))
+    assert {"*", "authorization", "idempotency-key"} <= allowed
     await untouched()
 
 

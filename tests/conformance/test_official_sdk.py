@@ -65,6 +65,23 @@ def test_several_choices_come_back(client: Client) -> None:
     assert completion["usage"]["completion_tokens"] == 6
 
 
+@pytest.mark.parametrize("action", ["complete", "stream"])
+def test_a_key_that_is_sent_again_gives_the_same_answer(client: Client, action: str) -> None:
+    request = asking(extra_headers={"Idempotency-Key": "order-66"})
+
+    first, again = (client.do(action, request=request) for _ in range(2))
+
+    if action == "stream":
+        assert text_of(again["chunks"]) == text_of(first["chunks"])
+        assert again["chunks"][0]["id"] == first["chunks"][0]["id"]
+    else:
+        assert again["completion"]["choices"] == first["completion"]["choices"]
+        assert again["completion"]["id"] == first["completion"]["id"]
+        assert again["headers"]["idempotent-replayed"] == "true"
+    left = client.do("complete", request=asking())["headers"]["x-ratelimit-remaining-requests"]
+    assert left == str(FREE_REQUESTS_AN_HOUR - 2)
+
+
 # Streams.
 
 

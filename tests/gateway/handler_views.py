@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
@@ -11,8 +10,6 @@ from django.http import HttpResponse
 from django.urls import path
 
 from gateway.api.event_stream import EventStreamResponse
-from gateway.types import StreamReply
-from tests.gateway.cast import reservation
 
 closed: list[str] = []
 """What became of the streams of `endless`."""
@@ -41,8 +38,7 @@ async def endless(request: ASGIRequest) -> EventStreamResponse:
             closed.append("closed")
 
     past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=4.8)
-    admitted = replace(reservation(stream=True), deadline_at=past)
-    return EventStreamResponse(StreamReply(admitted, "one", chunks()))
+    return EventStreamResponse(chunks(), request_id="req_1", deadline_at=past)
 
 
 urlpatterns = [

@@ -31,6 +31,9 @@ CASES: list[tuple[GatewayError, int, str, str]] = [
     (errors.InvalidRequest("No."), 400, "invalid_request_error", "invalid_request"),
     (errors.RequestTooLarge("No."), 413, "invalid_request_error", "request_too_large"),
     (errors.UnknownModel("No."), 404, "invalid_request_error", "model_not_found"),
+    (errors.KeyInUse("No."), 409, "invalid_request_error", "idempotency_key_in_use"),
+    (errors.KeyReused("No."), 422, "invalid_request_error", "idempotency_key_reused"),
+    (errors.AnswerNotKept("No."), 410, "invalid_request_error", "idempotent_answer_not_kept"),
     (errors.NotAuthenticated("No."), 401, "authentication_error", "invalid_api_key"),
     (
         errors.NotAuthenticated("No.", code="token_revoked"),
@@ -97,6 +100,8 @@ def test_every_error_is_in_the_reference_that_it_points_to(
         (errors.ProviderUnavailable("No."), None, "false"),
         (errors.StoreUnavailable("No."), "1", None),
         (ServerStopping(), "1", None),
+        (errors.KeyInUse("No."), "1", None),
+        (errors.KeyReused("No."), None, None),
         (limit_reached("concurrent_requests"), "1", None),
         (errors.InvalidRequest("No."), None, None),
         (GatewayError("No."), None, None),

@@ -38,11 +38,20 @@ async def test_the_quickstart_has_the_limits_of_the_table(somebody: AsyncClient)
     assert "Pro no limit no limit no limit 20" in said
 
 
+async def test_the_quickstart_says_how_a_request_is_repeated(somebody: AsyncClient) -> None:
+    said = words(await somebody.get("/docs/"))
+
+    assert 'extra_headers={"Idempotency-Key": "order-4711"}' in said
+    assert "Of an answer of more than 1.0 MB only the fact is kept" in said
+
+
 async def test_the_quickstarts_python_is_python(somebody: AsyncClient) -> None:
     page = source(await somebody.get("/docs/"))
-    [snippet] = re.findall(r'aria-label="Python"><code>(.*?)</code>', page, re.DOTALL)
+    snippets = re.findall(r'aria-label="Python[^"]*"><code>(.*?)</code>', page, re.DOTALL)
 
-    compile(snippet.replace("&quot;", '"'), "quickstart", "exec")
+    assert len(snippets) == 2
+    for snippet in snippets:
+        compile(snippet.replace("&quot;", '"'), "quickstart", "exec")
 
 
 async def test_every_documented_code_has_its_anchor(somebody: AsyncClient) -> None:
@@ -74,6 +83,9 @@ def test_every_code_in_the_source_is_documented() -> None:
         errors.InvalidRequest(""),
         errors.RequestTooLarge(""),
         errors.UnknownModel(""),
+        errors.KeyInUse(""),
+        errors.KeyReused(""),
+        errors.AnswerNotKept(""),
         errors.NotAuthenticated(""),
         errors.NotAuthenticated("", code="account_suspended"),
         errors.ModelNotInPlan(""),

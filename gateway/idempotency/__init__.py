@@ -1,0 +1,1 @@
+"""`Idempotency-Key`: an answer that was charged is given again instead of being made again."""
