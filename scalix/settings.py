@@ -66,6 +66,14 @@ GATEWAY_CONNECT_SECONDS: float = env.float("GATEWAY_CONNECT_SECONDS", 5.0)
 GATEWAY_SILENCE_SECONDS: float = env.float("GATEWAY_SILENCE_SECONDS", 60.0)
 GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
 
+# What is kept ------------------------------------------------------------------------------
+
+LEDGER_MONTHS: int = env.int("LEDGER_MONTHS", 13)
+REFUSAL_MONTHS: int = env.int("REFUSAL_MONTHS", 3)
+for _name, _months in (("LEDGER_MONTHS", LEDGER_MONTHS), ("REFUSAL_MONTHS", REFUSAL_MONTHS)):
+    if _months < 1:
+        raise SystemExit(f"{_name} is {_months}: whole months that are kept, 1 at least.")
+
 # Django -------------------------------------------------------------------------------------
 
 

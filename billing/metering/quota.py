@@ -170,6 +170,10 @@ class Quota:
         _, counters, _ = await self._warm(account_id, "peek", ())
         return Usage(limits, counters)
 
+    async def forget(self, account_id: uuid.UUID) -> None:
+        """Makes the account cold: the next question sums it anew from the ledger."""
+        await self._ask(partial(self._redis.delete, f"{_tag(account_id)}:account:{account_id}"))
+
     async def claim(self, account_id: uuid.UUID, name: str, seconds: int) -> bool:
         """Whether nobody has claimed this for the account yet; it is taken now, for so long."""
         key = f"{_tag(account_id)}:claim:{account_id}:{name}"

@@ -1,4 +1,4 @@
-"""Where one account stands, for synchronous code outside the gateway's processes: the admin."""
+"""Where one account stands, for synchronous code outside the gateway's processes."""
 
 import uuid
 
@@ -25,6 +25,21 @@ async def usage_now(user_id: uuid.UUID) -> Usage:
         plans = PlanBook(pool)
         await plans.refresh()
         return await quota.peek(user_id, await plans.limits_for_user(user_id))
+    finally:
+        await quota.close()
+        await pool.close()
+
+
+@async_to_sync
+async def forget(account_id: uuid.UUID) -> None:
+    """Makes the counters sum an account anew, from the ledger as it is now.
+
+    Opens its own connections.  Raises QuotaUnavailable or PostgresUnavailable.
+    """
+    pool = ReadPool(size=1)
+    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
+    try:
+        await quota.forget(account_id)
     finally:
         await quota.close()
         await pool.close()

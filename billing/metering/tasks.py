@@ -6,11 +6,11 @@ import logging
 
 from celery import shared_task
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from accounts.identifiers import uuid7
 from accounts.postgres import PostgresUnavailable, ReadPool
-from billing.metering import partitions
+from billing.metering import partitions, retention, rollups
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.sums import LedgerSums
 from billing.metering.sweeper import Sweeper, Swept
@@ -42,6 +42,21 @@ def create_partitions() -> None:
     """Creates the ledger's partitions for the coming months."""
     for name in partitions.create_partitions(connection, dt.datetime.now(dt.UTC).date()):
         logger.info("created %s", name)
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def roll_up() -> None:
+    """Brings the roll-ups up to now; what this run can't, the next one does."""
+    try:
+        rollups.roll_up()
+    except DatabaseError as error:
+        logger.warning("the roll-up stopped: %s", error)
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def prune() -> None:
+    """Drops the months that are no longer kept."""
+    retention.prune(dt.datetime.now(dt.UTC).date())
 
 
 async def _sweep(*, walk: bool) -> Swept:
