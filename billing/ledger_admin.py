@@ -10,18 +10,28 @@ import uuid
 from decimal import Decimal
 from typing import Any, Final
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from unfold.decorators import display
+from django.utils.html import format_html, format_html_join
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin import ViewOnly
-from accounts.identifiers import decode, uuid7_floor
+from accounts.admin import ViewOnly, back_to
+from accounts.identifiers import decode, encode, uuid7_floor
 from accounts.models import User
+from billing.metering.corrections import (
+    LONGEST_REASON,
+    NotCorrected,
+    corrections_of,
+    take_back,
+)
 from billing.models import LedgerEntry, Tier
 
 STATUS_COLOURS: Final = {
@@ -30,6 +40,7 @@ STATUS_COLOURS: Final = {
     "failed": "danger",
     "cancelled": "warning",
     "abandoned": "danger",
+    "correction": "info",
 }
 _MOST_ACCOUNTS: Final = 20  # of an e-mail search
 _DAY: Final = dt.timedelta(days=1)
@@ -62,10 +73,21 @@ class DayFilter(admin.SimpleListFilter):
         return chosen.filter(pk__lt=uuid7_floor(midnight)) if days == 1 else chosen
 
 
+class ReasonForm(BaseDialogForm):
+    """Why a request is taken back."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Kept with the correction.",
+    )
+
+
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ViewOnly):
-    """Every admitted request."""
+    """Every admitted request, and the corrections beside them."""
 
+    actions_detail = ("take_back",)
     list_display = (
         "request_id",
         "came",
@@ -107,6 +129,7 @@ class LedgerEntryAdmin(ViewOnly):
             "When",
             {"fields": ("admitted_at", "first_token_at", "ended_at", "deadline_at", "process_id")},
         ),
+        ("Corrections", {"fields": ("corrected", "reason", "corrections")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
@@ -186,3 +209,58 @@ class LedgerEntryAdmin(ViewOnly):
     def attempts_text(self, entry: LedgerEntry) -> str:
         """Each deployment tried, and its outcome."""
         return format_html("<pre>{}</pre>", json.dumps(entry.attempts, indent=2))
+
+    @display(description="corrects")
+    def corrected(self, entry: LedgerEntry) -> str:
+        """The row that this one corrects, linked."""
+        return _links([(entry.corrects, encode("req", entry.corrects))]) if entry.corrects else "–"
+
+    @display(description="corrected by")
+    def corrections(self, entry: LedgerEntry) -> str:
+        """Its corrections, linked."""
+        return _links([(one.pk, one.reason) for one in corrections_of(entry)]) or "–"
+
+    def has_take_back_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For a request that has ended and was charged."""
+        return (
+            request.user.has_perm("billing.change_ledgerentry")
+            and LedgerEntry.objects.filter(pk=object_id, charged=True, corrects=None)
+            .exclude(status=LedgerEntry.Status.RESERVED)
+            .exists()
+        )
+
+    @action(
+        description="Take back",
+        permissions=("take_back",),
+        icon="undo",
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Take this request back?",
+            "description": "It counts as none any more, in limits, sums and price, by a row of its "
+            "own with your reason. This row stays as it is.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Take back",
+        },
+    )
+    def take_back(
+        self, request: HttpRequest, form: forms.Form, object_id: uuid.UUID
+    ) -> HttpResponse:
+        """Corrects a request to nothing."""
+        entry = LedgerEntry.objects.get(pk=object_id)
+        reason = form.cleaned_data["reason"]
+        try:
+            take_back(entry, reason=reason)
+        except NotCorrected as refusal:
+            messages.error(request, str(refusal))
+        else:
+            self.log_change(request, entry, f"Taken back: {reason}")
+            messages.success(request, f"Taken back: {entry.request_id}.")
+        return back_to("billing_ledgerentry", object_id)
+
+
+def _links(rows: list[tuple[uuid.UUID, str]]) -> str:
+    return format_html_join(
+        ", ",
+        '<a class="underline" href="{}">{}</a>',
+        ((reverse("admin:billing_ledgerentry_change", args=(key,)), text) for key, text in rows),
+    )
