@@ -7,6 +7,7 @@ from gateway.api.chat import ChatCompletions
 from gateway.api.free import FreeCompletion
 from gateway.api.models import Models, OneModel
 from gateway.api.probes import Healthz, Readyz
+from gateway.api.usage import Usage
 
 urlpatterns = [
     path("v1/chat/completions", ChatCompletions.as_view()),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("v1/key", Key.as_view()),
     path("api/v1/free/completion", FreeCompletion.as_view()),
     path("api/v1/limits", Limits.as_view()),
+    path("api/v1/usage", Usage.as_view()),
     path("healthz", Healthz.as_view()),
     path("readyz", Readyz.as_view()),
 ]
