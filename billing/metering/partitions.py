@@ -56,10 +56,10 @@ def missing_partitions(
 
 
 def months_of(cursor: Any, table: str) -> list[Partition]:
-    """The partitions that a table has, oldest first, one that is just being detached included."""
+    """The partitions that a table has, oldest first; none that is being detached."""
     cursor.execute(
         "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-        " WHERE inhparent = to_regclass(%s)",
+        " WHERE inhparent = to_regclass(%s) AND NOT inhdetachpending",
         [table],
     )
     names = sorted(row[0] for row in cursor.fetchall())
@@ -67,9 +67,10 @@ def months_of(cursor: Any, table: str) -> list[Partition]:
 
 
 def detached_months(cursor: Any, table: str) -> list[Partition]:
-    """Months that were detached and not dropped."""
+    """Months that were detached and not dropped, or whose detaching was cut off."""
     cursor.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ %s AND NOT relispartition"
+        "SELECT relname FROM pg_class LEFT JOIN pg_inherits ON inhrelid = pg_class.oid"
+        " WHERE relkind = 'r' AND relname ~ %s AND (NOT relispartition OR inhdetachpending)"
         "   AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))",
         [f"^{table}_[0-9]{{4}}_[0-9]{{2}}$", table],
     )

@@ -130,35 +130,18 @@ def rollups_disagreeing(since: dt.date) -> list[Disagreement]:
     return found
 
 
-@async_to_sync
-async def counters_disagreeing(
+def counters_disagreeing(
     *, looks: int = _LOOKS, pause: float = _BETWEEN_LOOKS_SECONDS
 ) -> list[Disagreement]:
     """Where the counters of accounts active today are not what their rows come to.
 
     Raises QuotaUnavailable or PostgresUnavailable.
     """
-    pool = ReadPool(size=1)
-    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
-    try:
-        midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = await pool.fetch(_ACTIVE, (uuid7_floor(midnight - REACH),))
-        plans = PlanBook(pool)
-        await plans.refresh()
-        limits = plans.limits_of(Tier.FREE)  # anybody's: only the counters beside them matter
-        differing = {row[0]: await _compare(quota, pool, row[0], limits) for row in rows}
-        for _ in range(looks):
-            differing = {account: found for account, found in differing.items() if found}
-            if not differing:
-                break
-            await asyncio.sleep(pause)
-            differing = {
-                account: await _compare(quota, pool, account, limits) for account in differing
-            }
-        return [one for found in differing.values() for one in found]
-    finally:
-        await quota.close()
-        await pool.close()
+    midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with connection.cursor() as cursor:
+        cursor.execute(_ACTIVE, [uuid7_floor(midnight - REACH)])
+        accounts = [row[0] for row in cursor.fetchall()]
+    return async_to_sync(_look_at)(accounts, looks, pause)
 
 
 def repair(found: Iterable[Disagreement]) -> None:
@@ -175,6 +158,29 @@ def repair(found: Iterable[Disagreement]) -> None:
     roll_days(sorted({dt.date.fromisoformat(one.at) for one in days}))
     for account_id in sorted({one.account_id for one in counters}):
         forget(account_id)
+
+
+async def _look_at(accounts: list[uuid.UUID], looks: int, pause: float) -> list[Disagreement]:
+    """What differs at every look."""
+    pool = ReadPool(size=1)
+    quota = Quota(settings.REDIS_URL, process_id=uuid7(), ledger=LedgerSums(pool))
+    try:
+        plans = PlanBook(pool)
+        await plans.refresh()
+        limits = plans.limits_of(Tier.FREE)  # anybody's: only the counters beside them matter
+        found: list[Disagreement] = []
+        for look in range(looks + 1):
+            if look:
+                await asyncio.sleep(pause)
+            differences = [await _compare(quota, pool, account, limits) for account in accounts]
+            found = [one for differing in differences for one in differing]
+            accounts = [differing[0].account_id for differing in differences if differing]
+            if not accounts:
+                break
+        return found
+    finally:
+        await quota.close()
+        await pool.close()
 
 
 async def _compare(

@@ -1,8 +1,8 @@
 """What is kept for how long: whole months of the ledger, of refusals and of hours go; days stay.
 
 A month is detached first, which waits for those who read it and holds up nobody, and dropped when
-it is a table of its own.  A run that is cut off in between is finished by the next one.  No month
-goes whose rows are not in the roll-ups.
+it is a table of its own.  A run that is cut off in between, or waits for too long, is finished by a
+later one.  No month goes whose rows are not in the roll-ups.
 """
 
 import datetime as dt
@@ -31,6 +31,7 @@ from billing.metering.spent import rolled_to
 logger = logging.getLogger(__name__)
 
 HOUR_MONTHS: Final = 13
+_LONGEST_WAIT: Final = "60 s"  # for those who read: the worker has other things to do
 _LOCK: Final = 0x5CA13  # this job's, among the database's advisory locks
 
 _NOT_ROLLED: Final = """
@@ -52,6 +53,7 @@ def prune(today: dt.date, *, dry_run: bool = False) -> Pruned | None:
     """Drops what is older than the settings say; None if another process is at it.
 
     Not inside a transaction: a month can't be detached in one without locking everybody out.
+    OperationalError if somebody reads for so long that it must be tried again later.
     """
     pruned = Pruned()
     with _alone() as alone, connection.cursor() as cursor:
@@ -98,7 +100,11 @@ def _drop(cursor: Any, partition: Partition) -> None:
     attached = cursor.fetchone()
     if attached is not None:
         how = "FINALIZE" if attached[0] else "CONCURRENTLY"
-        cursor.execute(f"ALTER TABLE {partition.table} DETACH PARTITION {partition.name} {how}")
+        cursor.execute(f"SET statement_timeout = '{_LONGEST_WAIT}'")
+        try:
+            cursor.execute(f"ALTER TABLE {partition.table} DETACH PARTITION {partition.name} {how}")
+        finally:
+            cursor.execute("RESET statement_timeout")
     cursor.execute(f"DROP TABLE {partition.name}")
     logger.info("dropped %s", partition.name)
 

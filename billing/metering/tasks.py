@@ -55,8 +55,11 @@ def roll_up() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]  # celery has no types
 def prune() -> None:
-    """Drops the months that are no longer kept."""
-    retention.prune(dt.datetime.now(dt.UTC).date())
+    """Drops the months that are no longer kept; what this run can't, a later one does."""
+    try:
+        retention.prune(dt.datetime.now(dt.UTC).date())
+    except DatabaseError as error:
+        logger.warning("the pruning stopped: %s", error)
 
 
 async def _sweep(*, walk: bool) -> Swept:
