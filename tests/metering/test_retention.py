@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +22,7 @@ from billing.metering.retention import Pruned, prune
 from billing.metering.rollups import HOUR, hour_of, roll_hours, roll_up
 from billing.metering.tasks import prune as prune_task
 from billing.models import LedgerEntry, RollupMark, UsageDay, UsageHour
+from tests.commands.shell import manage
 from tests.metering.rolling import by_days, by_hours
 from tests.metering.test_partitions import partitions
 from tests.pages.spending import spend
@@ -180,3 +182,13 @@ def test_the_command_and_the_task_do_it(account_id: uuid.UUID) -> None:
     call_command("prune", stdout=out)
     assert out.getvalue().strip() == "Nothing is older than what is kept."
     assert RollupMark.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["LEDGER_MONTHS", "REFUSAL_MONTHS"])
+def test_a_setting_that_keeps_nothing_stops_the_boot(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "0")
+    outcome = manage(tmp_path, "prune")
+    assert outcome.returncode == 1
+    assert f"{name} is 0" in outcome.stderr
