@@ -19,7 +19,7 @@ from unfold.decorators import display
 from accounts.admin import UserAdmin, ViewOnly
 from accounts.models import User
 from accounts.postgres import PostgresUnavailable
-from billing import limits_admin
+from billing import limits_admin, refusal_admin
 from billing.ledger_admin import LedgerEntryAdmin, dollars
 from billing.metering.quota import QuotaUnavailable
 from billing.metering.standing import usage_now
@@ -29,7 +29,7 @@ from billing.payments import sales_admin
 from billing.payments.admin import found, links
 from billing.payments.models import Customer
 
-__all__ = ["LedgerEntryAdmin", "limits_admin", "sales_admin"]
+__all__ = ["LedgerEntryAdmin", "limits_admin", "refusal_admin", "sales_admin"]
 
 _SILENT_AFTER: Final = dt.timedelta(seconds=30)  # three heartbeats
 _PROCESS_COLOURS: Final = {"live": "success", "silent": "danger", "ended": "info"}

@@ -11,19 +11,29 @@ import uuid
 from decimal import Decimal
 from typing import Any, Final
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from unfold.decorators import display
+from django.utils.html import format_html, format_html_join
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin import ViewOnly
-from accounts.identifiers import decode, uuid7_floor
+from accounts.admin import ViewOnly, back_to
+from accounts.identifiers import decode, encode, uuid7_floor
 from accounts.models import User
-from billing.models import LedgerEntry, Refusal, Tier
+from billing.metering.corrections import (
+    LONGEST_REASON,
+    NotCorrected,
+    corrections_of,
+    take_back,
+)
+from billing.models import LedgerEntry, Tier
 
 STATUS_COLOURS: Final = {
     "reserved": "info",
@@ -31,6 +41,7 @@ STATUS_COLOURS: Final = {
     "failed": "danger",
     "cancelled": "warning",
     "abandoned": "danger",
+    "correction": "info",
 }
 _MOST_ACCOUNTS: Final = 20  # of an e-mail search
 _DAY: Final = dt.timedelta(days=1)
@@ -63,10 +74,21 @@ class DayFilter(admin.SimpleListFilter):
         return chosen.filter(pk__lt=uuid7_floor(midnight)) if days == 1 else chosen
 
 
+class ReasonForm(BaseDialogForm):
+    """Why a request is taken back."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Kept with the correction.",
+    )
+
+
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ViewOnly):
-    """Every admitted request."""
+    """Every admitted request, and the corrections beside them."""
 
+    actions_detail = ("take_back",)
     list_display = (
         "request_id",
         "came",
@@ -109,7 +131,7 @@ class LedgerEntryAdmin(ViewOnly):
             {"fields": ("admitted_at", "first_token_at", "ended_at", "deadline_at", "process_id")},
         ),
         ("Where from", {"fields": ("address", "address_counted", "session")}),
-        ("Correction", {"fields": ("corrects", "requests", "reason")}),
+        ("Corrections", {"fields": ("corrected", "reason", "corrections")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
@@ -128,7 +150,7 @@ class LedgerEntryAdmin(ViewOnly):
         if "@" in term:
             users = User.objects.filter(email__icontains=term).values_list("pk", flat=True)
             return queryset.filter(account_id__in=list(users[:_MOST_ACCOUNTS])), False
-        for field, read in (("pk", _request_id), ("account_id", uuid.UUID)):
+        for field, read in (("pk", request_id_in), ("account_id", uuid.UUID)):
             with contextlib.suppress(ValueError):
                 return queryset.filter(**{field: read(term)}), False
         return queryset.none(), False
@@ -186,61 +208,62 @@ class LedgerEntryAdmin(ViewOnly):
         """Each deployment tried, and its outcome."""
         return format_html("<pre>{}</pre>", json.dumps(entry.attempts, indent=2))
 
+    @display(description="corrects")
+    def corrected(self, entry: LedgerEntry) -> str:
+        """The row that this one corrects, linked."""
+        return _links([(entry.corrects, encode("req", entry.corrects))]) if entry.corrects else "–"
 
-@admin.register(Refusal)
-class RefusalAdmin(ViewOnly):
-    """Requests that were not admitted.  Of somebody who hammers, one row stands for several."""
+    @display(description="corrected by")
+    def corrections(self, entry: LedgerEntry) -> str:
+        """Its corrections, linked."""
+        return _links([(one.pk, one.reason) for one in corrections_of(entry)]) or "–"
 
-    list_display = ("request_id", "came", "code", "limit", "tier", "account_id", "address", "times")
-    list_filter = (DayFilter, "code", "tier")
-    show_facets = admin.ShowFacets.NEVER
-    search_fields = ("id",)  # only to show the box: get_search_results says what it finds
-    search_help_text = "Request id (req_…), or the account's id"
-    sortable_by = ()
-    paginator = InfinitePaginator
-    list_per_page = 50
-    show_full_result_count = False
-    fields = (
-        "request_id",
-        "came",
-        "code",
-        "limit",
-        "message",
-        "model",
-        "account_id",
-        "token_id",
-        "tier",
-        "address",
-        "times",
+    def has_take_back_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For a request that has ended and was charged."""
+        return (
+            request.user.has_perm("billing.change_ledgerentry")
+            and LedgerEntry.objects.filter(pk=object_id, charged=True, corrects=None)
+            .exclude(status=LedgerEntry.Status.RESERVED)
+            .exists()
+        )
+
+    @action(
+        description="Take back",
+        permissions=("take_back",),
+        icon="undo",
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Take this request back?",
+            "description": "It counts as none any more, in limits, sums and price, by a row of its "
+            "own with your reason. This row stays as it is.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Take back",
+        },
+    )
+    def take_back(
+        self, request: HttpRequest, form: forms.Form, object_id: uuid.UUID
+    ) -> HttpResponse:
+        """Corrects a request to nothing."""
+        entry = LedgerEntry.objects.get(pk=object_id)
+        reason = form.cleaned_data["reason"]
+        try:
+            take_back(entry, reason=reason)
+        except NotCorrected as refusal:
+            messages.error(request, str(refusal))
+        else:
+            self.log_change(request, entry, f"Taken back: {reason}")
+            messages.success(request, f"Taken back: {entry.request_id}.")
+        return back_to("billing_ledgerentry", object_id)
+
+
+def _links(rows: list[tuple[uuid.UUID, str]]) -> str:
+    return format_html_join(
+        ", ",
+        '<a class="underline" href="{}">{}</a>',
+        ((reverse("admin:billing_ledgerentry_change", args=(key,)), text) for key, text in rows),
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Refusal], search_term: str
-    ) -> tuple[QuerySet[Refusal], bool]:
-        """The refusal of a request id, or those of an account's id."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        for field, read in (("pk", _request_id), ("account_id", uuid.UUID)):
-            with contextlib.suppress(ValueError):
-                return queryset.filter(**{field: read(term)}), False
-        return queryset.none(), False
 
-    @display(description="request")
-    def request_id(self, refusal: Refusal) -> str:
-        """As its response carried it."""
-        return refusal.request_id
-
-    @display(description="came")
-    def came(self, refusal: Refusal) -> dt.datetime:
-        """When, by its id."""
-        return dt.datetime.fromtimestamp((refusal.pk.int >> 80) / 1000, dt.UTC)
-
-    @display(description="refusals")
-    def times(self, refusal: Refusal) -> int:
-        """How many it stands for."""
-        return refusal.stands_for
-
-
-def _request_id(term: str) -> uuid.UUID:
+def request_id_in(term: str) -> uuid.UUID:
+    """The request that a search term names; ValueError for none."""
     return decode("req", term.replace("REQ_", "req_"))

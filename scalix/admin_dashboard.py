@@ -62,7 +62,7 @@ def _numbers(since: dt.datetime) -> dict[str, Any]:
         if row["error_code"]:
             codes[row["error_code"]] += row["requests"]
     return {
-        "requests": statuses.total(),
+        "requests": statuses.total() - statuses[LedgerEntry.Status.CORRECTION],
         "tokens": sum(row["tokens"] for row in rows),
         "cost": dollars(sum(row["cost"] for row in rows), places=2),
         "new_users": User.objects.filter(pk__gte=uuid7_floor(since)).count(),

@@ -29,6 +29,16 @@ app.conf.beat_schedule = {
         "task": "billing.metering.tasks.create_partitions",
         "schedule": 3_600.0,  # cheap; a beat that is often restarted never comes to a day
     },
+    "sum-the-ledger-by-hour-and-day": {
+        "task": "billing.metering.tasks.roll_up",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "drop-the-months-that-are-not-kept": {
+        "task": "billing.metering.tasks.prune",
+        "schedule": 3_600.0,  # as above: whole months, daily at least
+        "options": {"expires": 3_600},
+    },
     "act-on-the-inbox-of-payments": {
         "task": "billing.payments.tasks.drain_inbox",
         "schedule": 2.0,

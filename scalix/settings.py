@@ -85,6 +85,14 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 TRUSTED_PROXIES = _networks(env.str("TRUSTED_PROXIES", ""))
 RATELIMIT_IP_META_KEY = "accounts.addresses.address_of"
 
+# What is kept ------------------------------------------------------------------------------
+
+LEDGER_MONTHS: int = env.int("LEDGER_MONTHS", 13)
+REFUSAL_MONTHS: int = env.int("REFUSAL_MONTHS", 3)
+for _name, _months in (("LEDGER_MONTHS", LEDGER_MONTHS), ("REFUSAL_MONTHS", REFUSAL_MONTHS)):
+    if _months < 1:
+        raise SystemExit(f"{_name} is {_months}: whole months that are kept, 1 at least.")
+
 # Django -------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,8 @@ class LedgerEntry(models.Model):
     """One admitted request.  Written before the provider hears of it; it ends once; never edited.
 
     What was wrong about one is put right by another row, a correction, whose tokens, amounts and
-    requests are what has to be added to it; it has the `admitted_at` of the row that it corrects.
+    requests are what has to be added to it; it has the `admitted_at` of the row that it corrects,
+    and its id that row's time (`billing.metering.corrections`).
 
     The table is partitioned by month on `id`, whose UUIDv7 carries the time (migration 0001), and
     is written by `billing.metering.ledger` in SQL, many rows a commit.
@@ -62,7 +63,7 @@ class LedgerEntry(models.Model):
     reserved_tokens = models.PositiveIntegerField(help_text="Prompt bound and largest completion.")
     prompt_tokens = models.IntegerField(default=0)
     completion_tokens = models.IntegerField(default=0)
-    cached_tokens = models.PositiveIntegerField(default=0, help_text="Part of the prompt's.")
+    cached_tokens = models.IntegerField(default=0, help_text="Part of the prompt's.")
     estimated = models.BooleanField(default=False, help_text="Counted here, not by the provider.")
     cost_micros = models.BigIntegerField(default=0, help_text="Provider cost, millionths of $1.")
     price_micros = models.BigIntegerField(default=0, help_text="Plan price, millionths of $1.")

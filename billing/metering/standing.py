@@ -1,6 +1,9 @@
-"""Where one account stands, for synchronous code outside the gateway's processes: the admin."""
+"""The counters for code outside the gateway's processes: tasks, commands, the admin."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -15,21 +18,51 @@ from billing.metering.usage import Usage
 from billing.plans import PlanBook
 
 
-@async_to_sync
-async def usage_now(user_id: uuid.UUID) -> Usage:
-    """A user's limits and counters, from the store that admission decides by; books nothing.
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Connections of its own to both stores, and what reads them."""
 
-    Opens its own connections.  Raises QuotaUnavailable or PostgresUnavailable.
+    pool: ReadPool
+    fence: Fence
+    quota: Quota
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Stores]:
+    """The stores for the length of a `with`, in the generation that counts now.
+
+    Raises PostgresUnavailable.
     """
     pool = ReadPool(size=1)
     store = RedisStore(settings.REDIS_URL)
     fence = Fence(pool, store.ping)
     quota = Quota(store, process_id=uuid7(), ledger=LedgerSums(pool), generation=fence)
     try:
-        plans = PlanBook(pool)
-        await plans.refresh()
         await fence.refresh()
-        return await quota.peek(user_id, await plans.limits_for_user(user_id))
+        yield Stores(pool, fence, quota)
     finally:
         await store.close()
         await pool.close()
+
+
+@async_to_sync
+async def usage_now(user_id: uuid.UUID) -> Usage:
+    """A user's limits and counters, from the store that admission decides by; books nothing.
+
+    Raises QuotaUnavailable or PostgresUnavailable.
+    """
+    async with opened() as stores:
+        plans = PlanBook(stores.pool)
+        await plans.refresh()
+        return await stores.quota.peek(user_id, await plans.limits_for_user(user_id))
+
+
+@async_to_sync
+async def forget(account_id: uuid.UUID) -> None:
+    """Makes the counters sum an account anew, from the ledger as it is now.
+
+    Raises QuotaUnavailable or PostgresUnavailable.
+    """
+    async with opened() as stores:
+        if stores.fence.in_redis:  # else the ledger itself is what counts
+            await stores.quota.forget(account_id)

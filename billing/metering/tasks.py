@@ -5,16 +5,12 @@ import datetime as dt
 import logging
 
 from celery import shared_task
-from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
-from accounts.identifiers import uuid7
-from accounts.postgres import PostgresUnavailable, ReadPool
-from billing.metering import partitions
-from billing.metering.fence import Fence
-from billing.metering.quota import Quota, QuotaUnavailable
-from billing.metering.redis_store import RedisStore
-from billing.metering.sums import LedgerSums
+from accounts.postgres import PostgresUnavailable
+from billing.metering import partitions, retention, rollups
+from billing.metering.quota import QuotaUnavailable
+from billing.metering.standing import opened
 from billing.metering.sweeper import Sweeper, Swept
 
 logger = logging.getLogger(__name__)
@@ -46,13 +42,24 @@ def create_partitions() -> None:
         logger.info("created %s", name)
 
 
-async def _sweep(*, walk: bool) -> Swept:
-    pool = ReadPool(size=1)
-    store = RedisStore(settings.REDIS_URL)
-    fence = Fence(pool, store.ping)
-    quota = Quota(store, process_id=uuid7(), ledger=LedgerSums(pool), generation=fence)
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def roll_up() -> None:
+    """Brings the roll-ups up to now; what this run can't, the next one does."""
     try:
-        return await Sweeper(pool, quota, fence).sweep(walk=walk)
-    finally:
-        await store.close()
-        await pool.close()
+        rollups.roll_up()
+    except DatabaseError as error:
+        logger.warning("the roll-up stopped: %s", error)
+
+
+@shared_task  # type: ignore[untyped-decorator]  # celery has no types
+def prune() -> None:
+    """Drops the months that are no longer kept; what this run can't, a later one does."""
+    try:
+        retention.prune(dt.datetime.now(dt.UTC).date())
+    except DatabaseError as error:
+        logger.warning("the pruning stopped: %s", error)
+
+
+async def _sweep(*, walk: bool) -> Swept:
+    async with opened() as stores:
+        return await Sweeper(stores.pool, stores.quota, stores.fence).sweep(walk=walk)

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Final
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import TruncDate
 
 from accounts.identifiers import uuid7_floor
@@ -34,7 +34,7 @@ def heavy_days(account_id: uuid.UUID, limits: Limits, now: dt.datetime) -> int:
         )
         .annotate(day=TruncDate("admitted_at", tzinfo=dt.UTC))
         .values("day")
-        .annotate(requests=Count("id"), tokens=Sum(F("prompt_tokens") + F("completion_tokens")))
+        .annotate(requests=Sum("requests"), tokens=Sum(F("prompt_tokens") + F("completion_tokens")))
         .filter(near)
         .order_by()
         .count()

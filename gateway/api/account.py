@@ -44,7 +44,7 @@ class Check(GatewayView):
     async def post(self, request: ASGIRequest) -> HttpResponseBase:
         """Whether a completion's body would be admitted now, and if not why.  Consumes nothing."""
         chat, body = parse_free(request.read())
-        presented = self.presented(request, body.visitor, body.session_id or "")
+        presented = self.presented(request, visitor=body.visitor, session=body.session_id or "")
         gateway = runtime.current()
         try:
             _, wanted = await pipeline.check(gateway, presented, chat)

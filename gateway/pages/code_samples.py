@@ -23,6 +23,12 @@ def chat_call(request: HttpRequest, model: str, prompt: str, token: str = "") ->
     return _curl(f"{base_url(request)}/chat/completions", model, prompt, authorization)
 
 
+def usage_call(request: HttpRequest) -> str:
+    """Asks with curl what the account used."""
+    url = request.build_absolute_uri("/api/v1/usage?by=day")
+    return f'curl "{url}" \\\n  -H "Authorization: Bearer $SCALIX_API_KEY"'
+
+
 def exports(request: HttpRequest, token: str = "") -> str:
     """The two variables that switch an OpenAI client over."""
     key = token or '"$SCALIX_API_KEY"'

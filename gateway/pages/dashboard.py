@@ -56,7 +56,7 @@ async def _figures(request: HttpRequest) -> dict[str, Any]:
     user = await request.auser()
     assert isinstance(user, User)
     usage = await usage_for(await presented_by(request))
-    context = await sync_to_async(_from_the_ledger)(user)
+    context = await sync_to_async(of_the_past)(user)
     context["curl"] = code_samples.chat_call(request, conversation.MODEL, "Hello")
     if usage is None:
         return context | {"usage": None}
@@ -96,13 +96,14 @@ async def _dismiss_banner(request: HttpRequest, key: str) -> None:
         await sync_to_async(prompts.dismissed)(user.pk, warning.gauge.state)
 
 
-def _from_the_ledger(user: User) -> dict[str, Any]:
+def of_the_past(user: User) -> dict[str, Any]:
+    """What the page shows beside the limits, all of it that is read from the database."""
     today = dt.datetime.now(dt.UTC).date()
-    called = history.has_called(user.pk)
+    past = history.days(user.pk, today)
     return {
-        "chart": chart.draw(history.days(user.pk, today)),
+        "chart": chart.draw(past),
         "lines": history.latest(user.pk),
-        "average": history.average_tokens(user.pk, today),
+        "average": history.average_tokens(past),
         "has_token": ApiToken.objects.filter(user=user).exists(),
-        "has_called": called,
+        "has_called": history.has_called(user.pk),
     }

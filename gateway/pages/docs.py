@@ -19,6 +19,7 @@ async def quickstart(request: HttpRequest) -> HttpResponse:
         "exports": code_samples.exports(request),
         "curl": code_samples.chat_call(request, conversation.MODEL, "Hello"),
         "free_curl": code_samples.free_call(request, conversation.MODEL, "Hello"),
+        "usage_curl": code_samples.usage_call(request),
         "plans": [gateway.plans.limits_of(tier.value) for tier in Tier],
         "models": gateway.catalogue.usable(),
         "kept_bytes": settings.GATEWAY_KEPT_ANSWER_BYTES,

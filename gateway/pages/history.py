@@ -1,20 +1,22 @@
-"""What an account did, from the ledger: days, latest requests, averages.
+"""What an account did: days and averages from the roll-ups, the latest requests from the ledger.
 
-Every query is bound to a span of ids: a UUIDv7 carries its time, so Postgres reads the partitions
-of these months only.
+No query reads more for what was long ago: roll-ups have a row for each day, and of the ledger only
+what is not rolled up yet is read, or the newest few rows of an index.
 """
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Avg, Count, F, Q
-from django.db.models.functions import TruncDate
-
 from accounts.identifiers import uuid7_floor
 from accounts.models import ApiToken
-from billing.models import LedgerEntry
+from billing.metering.figures import Figures
+from billing.metering.models import NOBODY
+from billing.metering.rollups import REACH, unrolled_since
+from billing.metering.spent import By, Span, rolled_to, spent
+from billing.models import LedgerEntry, UsageDay
 
 DAYS: Final = 14
 _LATEST: Final = 10
@@ -25,6 +27,7 @@ _OUTCOMES: Final = {  # status → the words and tone, where it counts and where
     (LedgerEntry.Status.CANCELLED, True): ("stopped", ""),
     (LedgerEntry.Status.CANCELLED, False): ("stopped, not charged", ""),
     (LedgerEntry.Status.FAILED, False): ("failed, not charged", "bad"),
+    (LedgerEntry.Status.CORRECTION, True): ("correction", ""),
     (LedgerEntry.Status.ABANDONED, True): ("interrupted", "warn"),
     (LedgerEntry.Status.ABANDONED, False): ("interrupted, not charged", "warn"),
 }
@@ -35,8 +38,17 @@ class Day:
     """One UTC day's requests: those that count against limits, and those that don't."""
 
     date: dt.date
-    charged: int
-    uncharged: int
+    figures: Figures
+
+    @property
+    def charged(self) -> int:
+        """Requests that count."""
+        return self.figures.requests
+
+    @property
+    def uncharged(self) -> int:
+        """Requests that ended and don't count."""
+        return self.figures.free_requests
 
     @property
     def total(self) -> int:
@@ -63,8 +75,8 @@ class Line:
 
     @property
     def latency(self) -> str:
-        """From admission to the end: `34 ms`, `1.2 s`; empty while it runs."""
-        if self.entry.ended_at is None:
+        """From admission to the end: `34 ms`, `1.2 s`; empty while it runs, or for a correction."""
+        if self.entry.ended_at is None or self.entry.corrects is not None:
             return ""
         seconds = max(0.0, (self.entry.ended_at - self.entry.admitted_at).total_seconds())
         return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"
@@ -79,24 +91,16 @@ class Line:
 def days(account_id: uuid.UUID, today: dt.date) -> list[Day]:
     """The last 14 UTC days, today included, oldest first; a day without requests has zeros."""
     first = today - dt.timedelta(days=DAYS - 1)
-    since = uuid7_floor(dt.datetime.combine(first, dt.time(), dt.UTC))
-    rows = (
-        LedgerEntry.objects.filter(account_id=account_id, id__gte=since)
-        .annotate(day=TruncDate("admitted_at", tzinfo=dt.UTC))
-        .values("day")
-        .annotate(
-            charged_requests=Count("id", filter=Q(charged=True)),
-            uncharged_requests=Count("id", filter=Q(charged=False)),
-        )
-        .order_by("day")
-    )
-    counted = {row["day"]: row for row in rows}
-    return [
-        Day(date, row["charged_requests"], row["uncharged_requests"])
-        if (row := counted.get(date))
-        else Day(date, 0, 0)
-        for date in (first + dt.timedelta(days=offset) for offset in range(DAYS))
-    ]
+    counted = spent(account_id, Span(first, today), By.DAY)
+    dates = (first + dt.timedelta(days=offset) for offset in range(DAYS))
+    return [Day(date, counted.get(date, Figures())) for date in dates]
+
+
+def average_tokens(past: Sequence[Day]) -> int | None:
+    """Tokens of a charged request, on average of these days; None without any."""
+    requests = sum(day.charged for day in past)
+    tokens = sum(day.figures.total_tokens for day in past)
+    return max(1, round(tokens / requests)) if requests > 0 else None
 
 
 def latest(account_id: uuid.UUID) -> list[Line]:
@@ -112,31 +116,21 @@ def latest(account_id: uuid.UUID) -> list[Line]:
     ]
 
 
-def average_tokens(account_id: uuid.UUID, today: dt.date) -> int | None:
-    """Tokens of a charged request, on average of the last 14 days; None without any."""
-    first = dt.datetime.combine(today - dt.timedelta(days=DAYS - 1), dt.time(), dt.UTC)
-    average = LedgerEntry.objects.filter(
-        account_id=account_id,
-        id__gte=uuid7_floor(first),
-        charged=True,
-        status__in=(LedgerEntry.Status.SETTLED, LedgerEntry.Status.CANCELLED),
-    ).aggregate(average=Avg(F("prompt_tokens") + F("completion_tokens")))["average"]
-    return max(1, round(average)) if average else None
-
-
 def has_called(account_id: uuid.UUID) -> bool:
     """Whether a token of this account was ever used for a request."""
-    return LedgerEntry.objects.filter(account_id=account_id, token_id__isnull=False).exists()
+    if UsageDay.objects.filter(account_id=account_id).exclude(token_id=NOBODY).exists():
+        return True
+    rows = LedgerEntry.objects.filter(account_id=account_id, token_id__isnull=False)
+    if (since := unrolled_since(rolled_to())) is not None:
+        rows = rows.filter(id__gte=uuid7_floor(since - REACH))
+    return rows.exists()
 
 
 def requests_today(account_id: uuid.UUID, now: dt.datetime) -> dict[uuid.UUID, int]:
-    """This UTC day's admitted requests of each token that had any."""
-    midnight = now.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = (
-        LedgerEntry.objects.filter(
-            account_id=account_id, id__gte=uuid7_floor(midnight), token_id__isnull=False
-        )
-        .values("token_id")
-        .annotate(requests=Count("id"))
-    )
-    return {row["token_id"]: row["requests"] for row in rows if row["token_id"] is not None}
+    """This UTC day's ended requests, charged or not, of each token that had any."""
+    today = now.astimezone(dt.UTC).date()
+    return {
+        token_id: figures.requests + figures.free_requests
+        for token_id, figures in spent(account_id, Span(today, today), By.TOKEN).items()
+        if token_id != NOBODY
+    }

@@ -4,8 +4,10 @@ import datetime as dt
 import html
 import re
 import uuid
+from collections.abc import Callable
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -123,3 +125,59 @@ def test_an_unknown_row_is_not_found(staff: Client) -> None:
 def test_the_request_id_is_the_rows_key(bob: Person, enter: Enter) -> None:
     row = enter(bob.account_id)
     assert row.request_id == encode("req", row.pk)
+
+
+def _reasoned(reason: str) -> dict[str, str]:
+    """The dialog's form, sent."""
+    return {"_form_submitted": "on", "reason": reason}
+
+
+class TestTakingBack:
+    """A request that should not have been charged."""
+
+    def test_staff_take_a_request_back_with_a_reason(
+        self, staff: Client, bob: Person, enter: Enter
+    ) -> None:
+        row = enter(bob.account_id)
+        action = reverse("admin:billing_ledgerentry_take_back", args=(row.pk,))
+        assert action in staff.get(f"{LIST}{row.pk}/change/").content.decode()
+
+        staff.post(action, _reasoned("Our provider answered nonsense."))
+
+        [correction] = LedgerEntry.objects.filter(corrects=row.pk)
+        assert (correction.requests, correction.completion_tokens) == (-1, -30)
+        entry = LogEntry.objects.get()
+        assert entry.object_id == str(row.pk)
+        assert "Our provider answered nonsense." in entry.change_message
+        page = html.unescape(staff.get(f"{LIST}{row.pk}/change/").content.decode())
+        assert f"{LIST}{correction.pk}/change/" in page
+        page = html.unescape(staff.get(f"{LIST}{correction.pk}/change/").content.decode())
+        assert row.request_id in page
+        assert "Our provider answered nonsense." in page
+
+    def test_nothing_is_taken_back_without_a_reason_or_twice(
+        self, staff: Client, bob: Person, enter: Enter
+    ) -> None:
+        row = enter(bob.account_id)
+        action = reverse("admin:billing_ledgerentry_take_back", args=(row.pk,))
+        staff.post(action, _reasoned(" "))
+        assert not LedgerEntry.objects.filter(corrects=row.pk).exists()
+        for _ in range(2):
+            staff.post(action, _reasoned("Once."))
+        assert LedgerEntry.objects.filter(corrects=row.pk).count() == 1
+        assert LogEntry.objects.count() == 1
+        assert "taken back before" in staff.get(LIST).content.decode()
+
+    def test_it_is_offered_only_for_what_was_charged_and_to_whom_may_change_it(
+        self, staff: Client, helper: Callable[..., Client], bob: Person, enter: Enter
+    ) -> None:
+        charged = enter(bob.account_id)
+        failed = enter(bob.account_id, status="failed", charged=False)
+        running = enter(bob.account_id, status="reserved", ended_at=None)
+        reader = helper("view_ledgerentry")
+        for browser, row in ((staff, failed), (staff, running), (reader, charged)):
+            action = reverse("admin:billing_ledgerentry_take_back", args=(row.pk,))
+            assert action not in browser.get(f"{LIST}{row.pk}/change/").content.decode()
+            browser.post(action, _reasoned("In vain."))
+        assert not LedgerEntry.objects.filter(status="correction").exists()
+        assert not LogEntry.objects.exists()

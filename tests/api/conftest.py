@@ -14,8 +14,6 @@ from pytest_django import Settings
 from uvicorn.server import ServerState
 
 from accounts.postgres import connect
-from billing.metering.account_counters import PARTITIONS
-from billing.metering.fence import FIRST
 from billing.metering.usage import Counters
 from billing.models import LedgerEntry, Plan
 from gateway.models import Deployment, Placement, PublicModel
@@ -23,6 +21,7 @@ from gateway.runtime import Gateway
 from scalix.embedded.private_server import PrivateServer
 from tests.api.server import serving
 from tests.conftest import Person
+from tests.metering.conftest import old_epochs
 from tests.servers import PrivateServers
 from tests.upstream.double import UpstreamDouble
 from tests.waiting import until
@@ -59,12 +58,7 @@ def old_store(flush: "redis.Redis") -> None:
     The first request of an account waits, in a store that has lost its memory just now, until what
     was booked before must be in the ledger.  It would do so in each test.
     """
-    epochs = {
-        f"scalix:{{{kind}{number:03}}}:{FIRST}:epoch": 1
-        for number in range(PARTITIONS)
-        for kind in "pa"
-    }
-    flush.mset(epochs)
+    flush.mset(old_epochs())
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import redis
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool, connect
+from billing.metering.account_counters import PARTITIONS
+from billing.metering.fence import FIRST
 from billing.metering.quota import Quota, QuotaRequest
 from billing.metering.redis_store import Clock, RedisStore
 from billing.metering.rows import Ending, Intent
@@ -84,6 +86,12 @@ def settled(request_id: uuid.UUID, **values: Any) -> Ending:
 def failed(request_id: uuid.UUID, **values: Any) -> Ending:
     """The ending of a request that delivered nothing."""
     return Ending(request_id, "failed", charged=False, ended_at=dt.datetime.now(dt.UTC), **values)
+
+
+def old_epochs() -> dict[str, int]:
+    """What a counter store that has been there for long knows of itself."""
+    tags = [f"{{{kind}{number:03}}}" for kind in "pa" for number in range(PARTITIONS)]
+    return {f"scalix:{tag}:{FIRST}:epoch": 1 for tag in tags}
 
 
 class LedgerView:

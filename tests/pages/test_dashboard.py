@@ -184,6 +184,7 @@ async def test_pro_has_figures_without_limits(
         ("abandoned", True, "interrupted"),
         ("abandoned", False, "interrupted, not charged"),
         ("reserved", True, "running"),
+        ("correction", True, "correction"),
     ],
 )
 async def test_the_latest_requests_tell_how_each_went(

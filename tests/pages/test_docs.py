@@ -27,6 +27,7 @@ async def test_the_quickstart_has_curl_python_and_javascript(somebody: AsyncClie
 
     assert "The base URL is http://testserver/v1" in said
     assert "curl http://testserver/v1/chat/completions" in said
+    assert 'curl "http://testserver/api/v1/usage?by=day"' in said
     assert "from openai import OpenAI" in said
     assert 'import OpenAI from "openai";' in said
 
