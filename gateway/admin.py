@@ -13,6 +13,9 @@ from unfold.decorators import display
 from accounts.admin import ViewOnly
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+from gateway.safety import admin as safety_admin
+
+__all__ = ["safety_admin"]
 
 _USABLE = "usable"
 

@@ -3,8 +3,10 @@
     GatewayError
     ├── InvalidRequest              the request itself is wrong
     │   ├── RequestTooLarge
+    │   ├── ContentRefused          it breaks a content rule, which is named
     │   └── UnknownModel            with the nearest names
     ├── NotAuthenticated            no, bad, revoked or expired credential
+    ├── BlockedForAbuse             the account, or the network address that it comes from
     ├── ModelNotInPlan
     ├── LimitReached                a quota or concurrency limit, with all figures
     ├── ProviderFailure             what a provider did to us
@@ -47,6 +49,12 @@ class RequestTooLarge(InvalidRequest):
 
 
 @dataclass(slots=True, eq=False)
+class ContentRefused(InvalidRequest):
+    code: str = "content_refused"
+    param: str | None = "messages"
+
+
+@dataclass(slots=True, eq=False)
 class UnknownModel(InvalidRequest):
     code: str = "model_not_found"
     param: str | None = "model"
@@ -55,6 +63,11 @@ class UnknownModel(InvalidRequest):
 @dataclass(slots=True, eq=False)
 class NotAuthenticated(GatewayError):
     code: str = "invalid_api_key"
+
+
+@dataclass(slots=True, eq=False)
+class BlockedForAbuse(GatewayError):
+    code: str = "account_blocked_for_abuse"
 
 
 @dataclass(slots=True, eq=False)

@@ -39,16 +39,19 @@ async def run(
     gateway: "Gateway", presented: Presented, request: ChatRequest
 ) -> Reply | StreamReply:
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
-    caller = await gateway.authenticator.authenticate(presented)
+    caller = await _caller(gateway, presented)
     try:
+        await gateway.guard.check(caller, presented, request)
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
+        gateway.guard.explain(error, caller, presented)
         gateway.upgrades.refused(caller, error, presented.channel)
         raise
     gateway.settlement.expect(reservation)
     trail = Trail()
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
+            gateway.guard.admitted(reservation)
             await gateway.authenticator.remember(caller, presented)
             targets = route(gateway.catalogue, reservation)
             if request.stream:
@@ -75,7 +78,7 @@ async def run(
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
-    caller = await gateway.authenticator.authenticate(presented)
+    caller = await _caller(gateway, presented)
     if caller.is_new:
         now_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
         return caller, Usage(caller.limits, Counters(now_ms, 0, 0, 0, 0))
@@ -83,6 +86,11 @@ async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Us
         return caller, await gateway.quota.peek(caller.account_id, caller.limits)
     except (QuotaUnavailable, PostgresUnavailable) as error:
         raise StoreUnavailable("The counters are away just now.") from error
+
+
+async def _caller(gateway: "Gateway", presented: Presented) -> Caller:
+    """Who asks, with the limits that are left to them."""
+    return gateway.guard.judged(await gateway.authenticator.authenticate(presented), presented)
 
 
 async def _relayed(

@@ -23,6 +23,7 @@ from billing.plans import PlanBook
 from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue
 from gateway.providers.client import Providers
+from gateway.safety.guard import Guard
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.settle import Settlement
@@ -30,8 +31,9 @@ from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
-_STAFF_EDITS_SECONDS = 0.5  # plans and catalogue: an edit acts within a second
+_STAFF_EDITS_SECONDS = 0.5  # plans, catalogue, rules: an edit acts within a second
 _PRICES_SECONDS = 5.0
+_FINGERPRINTS_SECONDS = 1.0
 _SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
@@ -44,6 +46,7 @@ class Gateway:
         self.plans = PlanBook(self.reads)
         self.prices = PriceBook(self.reads)
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
+        self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
         self.heartbeat = Heartbeat(
             self.reads, self.process_id, partial(self.token_uses.write, self.reads)
@@ -83,14 +86,21 @@ class Gateway:
         )
         if failure := next(filter(None, begun), None):
             raise failure
-        await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
+        await asyncio.gather(
+            self.plans.refresh(),
+            self.catalogue.refresh(),
+            self.prices.refresh(),
+            self.guard.refresh(),
+        )
         await self.heartbeat.start()
         self.debts.start()
         self._tasks = [
             asyncio.create_task(_repeat(self.plans.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.catalogue.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.prices.refresh, _PRICES_SECONDS)),
+            asyncio.create_task(_repeat(self.guard.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.upgrades.write, _SHOWINGS_SECONDS)),
+            asyncio.create_task(_repeat(self.guard.write, _FINGERPRINTS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
@@ -107,6 +117,7 @@ class Gateway:
         await self.debts.stop()
         await self.heartbeat.stop()
         await _attempt(self.upgrades.write)
+        await _attempt(self.guard.write)
         await self.providers.close()
         await self.quota.close()
         await self.reads.close()

@@ -117,6 +117,13 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Safety",
+                "separator": True,
+                "items": [
+                    _item("Content rules", "rule", "gateway", "contentrule"),
+                ],
+            },
+            {
                 "title": "Operation",
                 "separator": True,
                 "items": [

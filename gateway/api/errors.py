@@ -15,6 +15,7 @@ from billing.metering.usage import LimitState, Usage
 from billing.prompts import upgrade_url
 from billing.tiers import Tier
 from gateway.errors import (
+    BlockedForAbuse,
     GatewayError,
     InvalidRequest,
     LimitReached,
@@ -38,6 +39,7 @@ _STATUSES: Final[tuple[tuple[type[GatewayError], int, str], ...]] = (
     (UnknownModel, 404, "invalid_request_error"),
     (InvalidRequest, 400, "invalid_request_error"),
     (NotAuthenticated, 401, "authentication_error"),
+    (BlockedForAbuse, 403, "permission_error"),
     (ModelNotInPlan, 403, "permission_error"),
     (LimitReached, 429, "rate_limit_error"),
     (ProviderRejected, 400, "invalid_request_error"),

@@ -1,0 +1,19 @@
+"""Which network addresses count as one, and which belong together."""
+
+from ipaddress import ip_address, ip_network
+
+
+def network_of(address: str | None) -> str | None:
+    """What the ledger has for an address: itself, or the first of an IPv6 /64: one line."""
+    if address is None or ":" not in address:
+        return address
+    return str(ip_network(f"{address}/64", strict=False).network_address)
+
+
+def carrier_of(address: str) -> str:
+    """A provider's block, roughly: an address that changes within it is most likely one line's.
+
+    A phone gets another address of its carrier many times a day, and hardly ever another carrier.
+    """
+    width = 32 if ip_address(address).version == 6 else 16
+    return str(ip_network(f"{address}/{width}", strict=False).network_address)
