@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
 
 app = Celery("scalix")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["billing.metering", "billing.payments", "gateway.health"])
+app.autodiscover_tasks(["billing.metering", "billing.payments", "gateway.health", "gateway.safety"])
 app.conf.beat_schedule = {
     "abandon-the-reservations-of-dead-processes": {
         "task": "billing.metering.tasks.sweep",
@@ -41,6 +41,16 @@ app.conf.beat_schedule = {
         "task": "billing.payments.tasks.send_mails",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "look-for-abuse": {
+        "task": "gateway.safety.tasks.detect_abuse",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "delete-old-fingerprints": {
+        "task": "gateway.safety.tasks.prune_fingerprints",
+        "schedule": 3_600.0,
+        "options": {"expires": 3_600},
     },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",

@@ -1,5 +1,6 @@
 """Which network addresses count as one, and which belong together."""
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 
@@ -10,6 +11,7 @@ def network_of(address: str | None) -> str | None:
     return str(ip_network(f"{address}/64", strict=False).network_address)
 
 
+@lru_cache(100_000)  # a detector asks for each request of a day
 def carrier_of(address: str) -> str:
     """A provider's block, roughly: an address that changes within it is most likely one line's.
 

@@ -47,7 +47,7 @@ def likeness(one: Sketch, other: Sketch) -> float:
     ours, theirs = set(one), set(other)
     # Of a short text the sketch has all hashes, and of a long one those below its largest.
     lowest = sorted(ours | theirs)[:_KEPT]
-    return sum(value in ours and value in theirs for value in lowest) / len(lowest)
+    return len(ours.intersection(theirs, lowest)) / len(lowest)
 
 
 def packed(value: Sketch) -> bytes:
