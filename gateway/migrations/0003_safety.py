@@ -10,6 +10,11 @@ from django.db import migrations, models
 import gateway.safety.models
 
 
+def insert_thresholds(apps, schema_editor):
+    """The one row, which staff edit."""
+    apps.get_model("gateway", "AbuseThresholds").objects.create()
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("gateway", "0001_initial"),
@@ -370,4 +375,5 @@ class Migration(migrations.Migration):
                 name="one_standing_case_an_address",
             ),
         ),
+        migrations.RunPython(insert_thresholds, migrations.RunPython.noop),
     ]

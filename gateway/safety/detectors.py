@@ -209,15 +209,19 @@ def dropping_visitors(facts: AddressFacts) -> Finding | None:
 
 
 def same_prompts(facts: AddressFacts) -> Finding | None:
-    """Most of what comes from the address is one prompt with small changes, from many accounts."""
+    """Most of what comes from the address is one prompt with small changes, from many accounts.
+
+    From each of them again and again: a class that begins a lesson sends its first exercise, all at
+    once, and each of its members hardly twice.
+    """
     fingerprinted = sum(one.sketch is not None for one in facts.requests)
     if fingerprinted < _FEWEST_SKETCHES:
         return None
     group = largest_group(facts.requests)
-    share = group.prompts / fingerprinted
+    share, each = group.prompts / fingerprinted, group.prompts / max(group.accounts, 1)
     return Finding(
         "same_prompts",
-        round(75 * ramp(share, 0.4, 0.7) * ramp(group.accounts, 5, 12)),
+        round(75 * ramp(share, 0.4, 0.7) * ramp(group.accounts, 5, 12) * ramp(each, 1.5, 3)),
         f"{share:.0%} of the prompts are nearly the same, from {group.accounts} accounts",
     )
 

@@ -1,6 +1,7 @@
 """The request path's side of safety: what a caller's standing does, and what may not be asked."""
 
 import datetime as dt
+import uuid
 from dataclasses import replace
 from typing import Any, Final
 
@@ -42,7 +43,13 @@ class Guard:
 
     def effects_on(self, caller: Caller, presented: Presented) -> tuple[Effect, ...]:
         """What holds for the caller now."""
-        return self._effects.on(caller.account_id, network_of(presented.ip), caller.limits.tier)
+        return self.effects_of(caller.account_id, caller.limits.tier, presented)
+
+    def effects_of(
+        self, account_id: uuid.UUID, tier: str, presented: Presented
+    ) -> tuple[Effect, ...]:
+        """What holds for an account now, at the address that a request comes from."""
+        return self._effects.on(account_id, network_of(presented.ip), tier)
 
     async def check(self, caller: Caller, presented: Presented, request: ChatRequest) -> None:
         """BlockedForAbuse or ContentRefused where this may not be asked, by them or at all."""
@@ -57,7 +64,7 @@ class Guard:
             return
         for effect in self.effects_on(caller, presented):
             error.message += f" {_what_is_done(effect)}"
-            error.metadata |= {"throttled": _metadata(effect)}
+            error.metadata |= {"throttled": _metadata(effect) | {"message": _what_is_done(effect)}}
 
     def admitted(self, reservation: Reservation) -> None:
         """Notes what the prompt is like."""
