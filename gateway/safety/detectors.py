@@ -19,7 +19,7 @@ from gateway.safety.fingerprints import likeness
 from gateway.safety.rhythm import densest_minute, hours_active, regularity
 
 _NEAR_IDENTICAL: Final = 0.8
-_FEWEST_SKETCHES: Final = 15
+_FEWEST_SKETCHES, _MOST_SKETCHES = 15, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def pressing_on(facts: AccountFacts) -> Finding | None:
 
 def repeating(facts: AccountFacts) -> Finding | None:
     """The account's own prompts, one nearly the same as the one before."""
-    sketches = [one.sketch for one in facts.requests if one.sketch]
+    sketches = [one.sketch for one in facts.requests if one.sketch][-_MOST_SKETCHES:]
     if len(sketches) < _FEWEST_SKETCHES:
         return None
     same = sum(likeness(*pair) >= _NEAR_IDENTICAL for pair in pairwise(sketches))
