@@ -13,6 +13,10 @@ from unfold.decorators import display
 from accounts.admin import ViewOnly
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+from gateway.safety import admin as safety_admin
+from gateway.safety import case_admin
+
+__all__ = ["case_admin", "safety_admin"]
 
 _USABLE = "usable"
 

@@ -3,11 +3,13 @@
     GatewayError
     ├── InvalidRequest              the request itself is wrong
     │   ├── RequestTooLarge
+    │   ├── ContentRefused          it breaks a content rule, which is named
     │   └── UnknownModel            with the nearest names
     ├── KeyInUse                    another request with the same idempotency key is running
     ├── KeyReused                   the idempotency key was used for another request
     ├── AnswerNotKept               it was answered, and the answer was too large to be kept
     ├── NotAuthenticated            no, bad, revoked or expired credential
+    ├── BlockedForAbuse             the account, or the network address that it comes from
     ├── ModelNotInPlan
     ├── LimitReached                a quota or concurrency limit, with all figures
     ├── ProviderFailure             what a provider did to us
@@ -50,6 +52,12 @@ class RequestTooLarge(InvalidRequest):
 
 
 @dataclass(slots=True, eq=False)
+class ContentRefused(InvalidRequest):
+    code: str = "content_refused"
+    param: str | None = "messages"
+
+
+@dataclass(slots=True, eq=False)
 class UnknownModel(InvalidRequest):
     code: str = "model_not_found"
     param: str | None = "model"
@@ -73,6 +81,11 @@ class AnswerNotKept(GatewayError):
 @dataclass(slots=True, eq=False)
 class NotAuthenticated(GatewayError):
     code: str = "invalid_api_key"
+
+
+@dataclass(slots=True, eq=False)
+class BlockedForAbuse(GatewayError):
+    code: str = "account_blocked_for_abuse"
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,27 @@ from django.utils import timezone
 
 from billing.models import Tier
 
+# Django looks for models here alone.
+from gateway.safety.models import (
+    AbuseCase,
+    AbuseCaseChange,
+    AbuseThresholds,
+    ContentRule,
+    RequestFingerprint,
+)
+
+__all__ = [
+    "AbuseCase",
+    "AbuseCaseChange",
+    "AbuseThresholds",
+    "ContentRule",
+    "Deployment",
+    "Placement",
+    "ProbeResult",
+    "PublicModel",
+    "RequestFingerprint",
+]
+
 _VARIABLE = RegexValidator(
     r"^[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|BASE_URL|URL|MODEL)$",
     "The name of an environment variable that ends in _API_KEY, _API_BASE, _BASE_URL, _URL or "

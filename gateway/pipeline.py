@@ -43,7 +43,7 @@ async def run(
 ) -> Reply | StreamReply | Replay:
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
     try:
-        caller = await gateway.authenticator.authenticate(presented)
+        caller = await _caller(gateway, presented)
     except GatewayError as error:
         gateway.refused(presented, error, None, request.model)
         raise
@@ -63,8 +63,10 @@ async def _answer(
 ) -> Reply | StreamReply:
     """The answer of a request that runs; `held` is the idempotency key that it runs for."""
     try:
+        await gateway.guard.check(caller, presented, request)
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
+        gateway.guard.explain(error, caller, presented)
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
@@ -73,6 +75,7 @@ async def _answer(
         async with asyncio.timeout(_seconds_left(reservation)):
             if held is not None:
                 held.require()
+            gateway.guard.admitted(reservation)
             await gateway.authenticator.remember(caller, presented)
             targets = route(gateway.catalogue, reservation)
             if request.stream:
@@ -105,14 +108,20 @@ async def check(
 
     Nothing is booked or written, and nobody becomes a visitor.
     """
-    caller = await gateway.authenticator.authenticate(presented)
+    caller = await _caller(gateway, presented)
+    await gateway.guard.check(caller, presented, request)
     return caller, await gateway.admission.check(caller, request)
 
 
 async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Usage]:
     """Who asks, and what they have used and have left.  Consumes nothing, at any quota."""
-    caller = await gateway.authenticator.authenticate(presented)
+    caller = await _caller(gateway, presented)
     return caller, await what_is_left(gateway.quota, caller)
+
+
+async def _caller(gateway: "Gateway", presented: Presented) -> Caller:
+    """Who asks, with the limits that are left to them."""
+    return gateway.guard.judged(await gateway.authenticator.authenticate(presented), presented)
 
 
 async def _relayed(

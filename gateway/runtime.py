@@ -30,6 +30,7 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
+from gateway.safety.guard import Guard
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.settle import Settlement
@@ -38,9 +39,10 @@ from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
-_STAFF_EDITS_SECONDS = 0.5  # plans and catalogue: an edit acts within a second
+_STAFF_EDITS_SECONDS = 0.5  # plans, catalogue, rules: an edit acts within a second
 _PRICES_SECONDS = 5.0
 _REFUSALS_SECONDS = 0.5
+_FINGERPRINTS_SECONDS = 1.0
 _SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
@@ -53,6 +55,7 @@ class Gateway:
         self.plans = PlanBook(self.reads)
         self.prices = PriceBook(self.reads)
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
+        self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
         self.heartbeat = Heartbeat(
             self.reads, self.process_id, partial(self.token_uses.write, self.reads)
@@ -111,7 +114,12 @@ class Gateway:
         )
         if failure := next(filter(None, begun), None):
             raise failure
-        await asyncio.gather(self.plans.refresh(), self.catalogue.refresh(), self.prices.refresh())
+        await asyncio.gather(
+            self.plans.refresh(),
+            self.catalogue.refresh(),
+            self.prices.refresh(),
+            self.guard.refresh(),
+        )
         await self.fence.start()
         await self.heartbeat.start()
         self.debts.start()
@@ -119,8 +127,10 @@ class Gateway:
             asyncio.create_task(_repeat(self.plans.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.catalogue.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.prices.refresh, _PRICES_SECONDS)),
+            asyncio.create_task(_repeat(self.guard.refresh, _STAFF_EDITS_SECONDS)),
             asyncio.create_task(_repeat(self.upgrades.write, _SHOWINGS_SECONDS)),
             asyncio.create_task(_repeat(self._write_refusals, _REFUSALS_SECONDS)),
+            asyncio.create_task(_repeat(self.guard.write, _FINGERPRINTS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
@@ -172,6 +182,7 @@ class Gateway:
         await self.heartbeat.stop()
         await _attempt(self.upgrades.write)
         await _attempt(self._write_refusals)
+        await _attempt(self.guard.write)
         await self.providers.close()
         await self.fence.stop()
         await self.store.close()

@@ -119,6 +119,15 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Safety",
+                "separator": True,
+                "items": [
+                    _item("Abuse queue", "gavel", "gateway", "abusecase"),
+                    _item("Abuse thresholds", "tune", "gateway", "abusethresholds"),
+                    _item("Content rules", "rule", "gateway", "contentrule"),
+                ],
+            },
+            {
                 "title": "Operation",
                 "separator": True,
                 "items": [

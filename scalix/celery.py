@@ -11,7 +11,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scalix.settings")
 app = Celery("scalix")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["billing.metering", "billing.payments", "gateway.health", "gateway.idempotency"]
+    [
+        "billing.metering",
+        "billing.payments",
+        "gateway.health",
+        "gateway.idempotency",
+        "gateway.safety",
+    ]
 )
 app.conf.beat_schedule = {
     "abandon-the-reservations-of-dead-processes": {
@@ -58,6 +64,16 @@ app.conf.beat_schedule = {
         "task": "gateway.idempotency.tasks.prune_stored_answers",
         "schedule": 60.0,
         "options": {"expires": 60},
+    },
+    "look-for-abuse": {
+        "task": "gateway.safety.tasks.detect_abuse",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "delete-old-fingerprints": {
+        "task": "gateway.safety.tasks.prune_fingerprints",
+        "schedule": 3_600.0,
+        "options": {"expires": 3_600},
     },
     "probe-deployments": {
         "task": "gateway.health.tasks.probe_deployments",

@@ -16,6 +16,7 @@ from billing.prompts import upgrade_url
 from billing.tiers import Tier
 from gateway.errors import (
     AnswerNotKept,
+    BlockedForAbuse,
     GatewayError,
     InvalidRequest,
     KeyInUse,
@@ -44,6 +45,7 @@ _STATUSES: Final[tuple[tuple[type[GatewayError], int, str], ...]] = (
     (KeyReused, 422, "invalid_request_error"),
     (AnswerNotKept, 410, "invalid_request_error"),
     (NotAuthenticated, 401, "authentication_error"),
+    (BlockedForAbuse, 403, "permission_error"),
     (ModelNotInPlan, 403, "permission_error"),
     (LimitReached, 429, "rate_limit_error"),
     (ProviderRejected, 400, "invalid_request_error"),

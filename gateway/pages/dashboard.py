@@ -18,7 +18,7 @@ from accounts.models import ApiToken, User
 from billing import gates, prompts
 from billing.metering.usage import Usage
 from gateway import runtime
-from gateway.pages import chart, code_samples, conversation, history, limits
+from gateway.pages import chart, code_samples, conversation, history, limits, standing
 from gateway.pages.landing import usage_for
 from gateway.pages.visit import presented_by, render_page
 
@@ -31,6 +31,7 @@ async def dashboard(request: HttpRequest) -> HttpResponse:
     """The page."""
     context = await _figures(request)
     context["conversation"] = await conversation.kept_in(request.session)
+    context["held"] = await standing.held(request)
     return await render_page(request, "dashboard/page.html", context)
 
 

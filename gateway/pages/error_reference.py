@@ -75,6 +75,21 @@ GROUPS: Final = (
                 "The account that the token belongs to is switched off.",
                 "Write to whoever runs this Scalix.",
             ),
+            ErrorEntry(
+                "account_blocked_for_abuse",
+                403,
+                "The way that the account was used looked like abuse. metadata.reasons says what "
+                "was seen, metadata.since and metadata.until from when to when it is blocked.",
+                "It ends by itself at metadata.until. If it is a mistake, say so on the dashboard, "
+                "which keeps working: staff look at it.",
+            ),
+            ErrorEntry(
+                "address_blocked_for_abuse",
+                403,
+                "The same, for the network address that the request came from. Paying accounts "
+                "are not affected.",
+                "As above; or use another network.",
+            ),
         ),
     ),
     ErrorGroup(
@@ -121,6 +136,14 @@ GROUPS: Final = (
                 400,
                 "The provider can’t fetch images by address.",
                 "Send the image in the request, as a data: URL.",
+            ),
+            ErrorEntry(
+                "content_refused",
+                400,
+                "The prompt breaks a content rule of this Scalix. The message and metadata.rule "
+                "name the rule, metadata.explanation says what it is for.",
+                "Change the prompt. All messages of the conversation are looked at, and the tools. "
+                "A refused request costs nothing.",
             ),
             ErrorEntry(
                 "prompt_too_long",

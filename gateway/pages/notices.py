@@ -1,7 +1,7 @@
 """What went wrong, in words for a person on a page: what happened, until when, what to do."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 
@@ -10,6 +10,8 @@ from billing.metering.usage import LimitState, Usage
 from billing.prompts import Trigger
 from billing.tiers import Tier
 from gateway.errors import (
+    BlockedForAbuse,
+    ContentRefused,
     GatewayError,
     InvalidRequest,
     LimitReached,
@@ -35,7 +37,9 @@ class Notice:
 def notice_of(error: GatewayError, free_plan: str) -> Notice:
     """The error as a reader needs it.  `free_plan`: what an account would have, for visitors."""
     if isinstance(error, LimitReached):
-        return limit_notice(error.usage, error.limit, free_plan)
+        notice = limit_notice(error.usage, error.limit, free_plan)
+        throttled = error.metadata.get("throttled")
+        return replace(notice, text=throttled["message"]) if throttled else notice
     if isinstance(error, StoreUnavailable):
         return Notice(
             "Scalix can’t count requests just now.",
@@ -43,6 +47,8 @@ def notice_of(error: GatewayError, free_plan: str) -> Notice:
             "try again.",
             tone="bad",
         )
+    if isinstance(error, ContentRefused | BlockedForAbuse):
+        return _safety_notice(error)
     if isinstance(error, InvalidRequest | ProviderRejected):
         return Notice("This prompt can’t be sent.", error.message)
     if isinstance(error, ProvidersExhausted | ProviderFailure):
@@ -53,6 +59,15 @@ def notice_of(error: GatewayError, free_plan: str) -> Notice:
             tone="bad",
         )
     return Notice("That did not work.", error.message, tone="bad")
+
+
+def _safety_notice(error: ContentRefused | BlockedForAbuse) -> Notice:
+    if isinstance(error, BlockedForAbuse):
+        return Notice("You can’t ask anything just now.", error.message, tone="bad")
+    return Notice(
+        f"This prompt breaks the rule “{error.metadata['rule']}”.",
+        f"{error.metadata['explanation']} Nothing was charged.",
+    )
 
 
 def limit_notice(usage: Usage, limit: LimitState, free_plan: str) -> Notice:

@@ -7,6 +7,7 @@ from gateway.pages.dashboard import dashboard, dismiss, live
 from gateway.pages.docs import error_codes, quickstart
 from gateway.pages.landing import landing
 from gateway.pages.pricing import begin_checkout, pricing
+from gateway.pages.standing import appeal
 from gateway.pages.tokens import revoke, tokens
 from gateway.pages.try_it import try_it
 
@@ -18,6 +19,7 @@ urlpatterns = [
     path("dashboard/", dashboard, name="dashboard"),
     path("dashboard/live/", live, name="dashboard_live"),
     path("dashboard/dismiss/", dismiss, name="dashboard_dismiss"),
+    path("dashboard/appeal/", appeal, name="dashboard_appeal"),
     path("tokens/", tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke/", revoke, name="token_revoke"),
     path("docs/", quickstart, name="docs"),

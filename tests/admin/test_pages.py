@@ -28,7 +28,15 @@ from billing.payments.models import (
     WebhookEvent,
 )
 from gateway.catalogue.seed import seed
-from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+from gateway.models import (
+    AbuseCase,
+    AbuseThresholds,
+    ContentRule,
+    Deployment,
+    Placement,
+    ProbeResult,
+    PublicModel,
+)
 from tests.admin.conftest import Enter
 
 OURS = ("accounts", "billing", "gateway", "auth")
@@ -92,6 +100,8 @@ def more_of_everything(enter: Enter, count: int) -> None:
         )
         Placement.objects.create(model=model, deployment=deployment)
         ProbeResult.objects.create(deployment=deployment, succeeded=True, latency_ms=9)
+        ContentRule.objects.create(name=f"r-{user.pk}", text="bad", explanation="No.")
+        AbuseCase.objects.create(account_id=user.pk, level="watch", score=50)
         enter(user.pk)
         Allowance.objects.create(
             user=user, limit="requests_per_day", kind="add", amount=number, reason="a workshop"
@@ -104,6 +114,7 @@ def more_of_everything(enter: Enter, count: int) -> None:
 def rows(enter: Enter) -> None:
     """A few of everything."""
     seed()
+    AbuseThresholds.objects.get_or_create(pk=1)
     more_of_everything(enter, 3)
 
 

@@ -30,6 +30,7 @@ def limit_reached(name: str, state: Usage | None = None) -> GatewayError:
 CASES: list[tuple[GatewayError, int, str, str]] = [
     (errors.InvalidRequest("No."), 400, "invalid_request_error", "invalid_request"),
     (errors.RequestTooLarge("No."), 413, "invalid_request_error", "request_too_large"),
+    (errors.ContentRefused("No."), 400, "invalid_request_error", "content_refused"),
     (errors.UnknownModel("No."), 404, "invalid_request_error", "model_not_found"),
     (errors.KeyInUse("No."), 409, "invalid_request_error", "idempotency_key_in_use"),
     (errors.KeyReused("No."), 422, "invalid_request_error", "idempotency_key_reused"),
@@ -46,6 +47,13 @@ CASES: list[tuple[GatewayError, int, str, str]] = [
         403,
         "permission_error",
         "account_suspended",
+    ),
+    (errors.BlockedForAbuse("No."), 403, "permission_error", "account_blocked_for_abuse"),
+    (
+        errors.BlockedForAbuse("No.", code="address_blocked_for_abuse"),
+        403,
+        "permission_error",
+        "address_blocked_for_abuse",
     ),
     (errors.ModelNotInPlan("No."), 403, "permission_error", "model_not_in_plan"),
     (limit_reached("requests_per_hour"), 429, "insufficient_quota", "insufficient_quota"),

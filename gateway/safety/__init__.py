@@ -1,0 +1,1 @@
+"""What may be asked, and how much of it: content rules, abuse detection and its effects."""
