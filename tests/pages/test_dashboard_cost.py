@@ -19,10 +19,13 @@ NOW = dt.datetime.now(dt.UTC)
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Dora has made 20,000 requests in three weeks, of the 200,000 of ten accounts."""
+    """Dora has made 2,000 requests in 20 days, of the 100,000 of fifty accounts.
+
+    With few accounts Postgres may well read a day of everybody's sums to find hers.
+    """
     user = User.objects.create_user("dora@example.com", id=account(0))
     token, _ = ApiToken.objects.issue(user=user, name="Dora's laptop")
-    fill(200_000, span="20 days", accounts=10)
+    fill(100_000, span="20 days", accounts=50)
     roll_up()
     spend(user.pk, 3, token_id=token.pk)
     with connection.cursor() as cursor:
@@ -31,7 +34,7 @@ def dora(db: None) -> User:
 
 
 def test_all_its_queries_together_read_less_than_a_thousand_rows(dora: User) -> None:
-    assert LedgerEntry.objects.filter(account_id=dora.pk).count() == 20_003
+    assert LedgerEntry.objects.filter(account_id=dora.pk).count() == 2_003
     assert rows_read(lambda: of_the_past(dora)) < MOST
     RollupMark.objects.all().delete()  # from rows alone it would read them: they are counted
-    assert rows_read(lambda: of_the_past(dora)) > 10 * MOST
+    assert rows_read(lambda: of_the_past(dora)) > MOST
