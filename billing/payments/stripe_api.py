@@ -16,6 +16,8 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import stripe
 from django.conf import settings
+from stripe.params.billing_portal import SessionCreateParams as PortalParams
+from stripe.params.checkout import SessionCreateParams
 
 from billing.payments.catalogue import PRICES
 from billing.payments.states import (
@@ -263,13 +265,13 @@ class StripeApi:
     ) -> CreatedSession:
         """A Checkout page for one subscription.  The user's id only cross-checks."""
         metadata = {"user_id": user_id}
-        parameters: dict[str, Any] = {
+        parameters: SessionCreateParams = {
             "mode": "subscription",
             "customer": customer_id,
             "client_reference_id": user_id,
             "line_items": [{"price": price_id, "quantity": 1}],
             # A bank debit would be "complete" days before its money comes, or doesn't.
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "success_url": success_url,
             "cancel_url": cancel_url,
             "expires_at": int(expires_at.timestamp()),
@@ -279,8 +281,7 @@ class StripeApi:
         if coupon_id is not None:
             parameters["discounts"] = [{"coupon": coupon_id}]
         session = self._v1.checkout.sessions.create(
-            parameters,  # type: ignore[arg-type]
-            {"idempotency_key": idempotency_key},
+            parameters, {"idempotency_key": idempotency_key}
         ).to_dict()
         return CreatedSession(
             id=session["id"],
@@ -297,11 +298,10 @@ class StripeApi:
     @_translated
     def portal_url(self, *, customer_id: str, configuration_id: str | None, return_url: str) -> str:
         """A page where the customer manages card, invoices, plan and cancellation."""
-        parameters: dict[str, Any] = {"customer": customer_id, "return_url": return_url}
+        parameters: PortalParams = {"customer": customer_id, "return_url": return_url}
         if configuration_id:
             parameters["configuration"] = configuration_id
-        session = self._v1.billing_portal.sessions.create(parameters)  # type: ignore[arg-type]
-        return session.url
+        return self._v1.billing_portal.sessions.create(parameters).url
 
     # What we do to money --------------------------------------------------------------------
 

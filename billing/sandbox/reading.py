@@ -67,6 +67,8 @@ _EXPANDED: Final = {
     "product": "product",
     "subscription": "subscription",
 }
+_UNDATED: Final = ("billing_portal.configuration", "payment_method")
+"""Whose lists can't be narrowed by when their objects were created."""
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     "gt": lambda a, b: a > b,
     "lte": lambda a, b: a <= b,
@@ -90,7 +92,7 @@ def listed(sandbox: Sandbox, path: str, params: Params) -> Object:
     limit = params.optional_whole("limit", 1, 100) or 10
     after, before = params.optional("starting_after"), params.optional("ending_before")
     owner = params.optional(_OWNERS[kind]) if kind in _OWNERS else None
-    created = params.group("created")
+    created = params.group("created") if kind not in _UNDATED else Params({})
     since = created.optional_whole("gte", high=LATEST) or 0
     fits = [*_fits(sandbox, kind, params), *_created(created)]
     params.done()
