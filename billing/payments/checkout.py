@@ -24,7 +24,7 @@ from billing.payments.catalogue import ANNUAL, HEAVY_USE, MONTHLY, NEAR_LIMIT, P
 from billing.payments.heavy_use import heavy_days
 from billing.payments.models import Checkout, Customer, FunnelEvent, HeldOffer, SyncedObject
 from billing.payments.offers import History, Offer, ReferralClaim, Usage, offer
-from billing.payments.states import SessionState
+from billing.payments.states import OPEN, SessionState
 from billing.payments.stripe_api import (
     CreatedSession,
     StripeApi,
@@ -43,7 +43,6 @@ PORTAL_KEY: Final = "portal"
 _HELD_FOR: Final = dt.timedelta(hours=24)
 _OPEN_FOR: Final = dt.timedelta(minutes=31)  # Stripe takes 30 at least, by its own clock
 _STILL_OPEN: Final = dt.timedelta(minutes=5)  # what is left has to be enough to type in a card
-_RENEWS: Final = ("active", "trialing", "past_due", "unpaid", "paused")
 
 
 class CheckoutRefused(Exception):
@@ -266,7 +265,7 @@ def _locked(user: User) -> Customer:
 
 def _refuse_payers(user: User) -> None:
     customer = customer_of(user)
-    if customer is not None and customer.status in _RENEWS:
+    if customer is not None and customer.status in OPEN:
         raise AlreadyPaying(
             "You have a subscription already. Your billing page is where you change it."
         )

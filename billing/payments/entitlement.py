@@ -16,16 +16,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from billing.payments.catalogue import PRICES
-from billing.payments.states import CustomerState, SubscriptionState
+from billing.payments.states import (
+    CHARGING,
+    ENTITLING,
+    OPEN,
+    PAYING,
+    CustomerState,
+    SubscriptionState,
+)
 from billing.tiers import Tier
 
 GRACE: Final = dt.timedelta(days=14)
 """How long a renewal may stay unpaid.  Stripe's own retries take two weeks by default."""
 
-_PAYING: Final = ("active", "trialing")
 _REFUNDED: Final = "refunded"
 _LOST: Final = "dispute lost"
-_OPEN: Final = (*_PAYING, "past_due", "unpaid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +67,23 @@ def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
         return replace(best, void=void)
     kept = best.subscription.id
     gone = {kept, *(one.id for one in void)}
-    surplus = tuple(one for one in ours if one.id not in gone and one.status in _OPEN)
+    surplus = tuple(one for one in ours if one.id not in gone and one.status in CHARGING)
     return replace(best, surplus=surplus, void=void)
 
 
-def _precedence(one: Entitlement) -> tuple[bool, bool, dt.datetime, str]:
+def _precedence(one: Entitlement) -> tuple[bool, bool, float, str]:
     """What gives pro first, what is paid before what is owed, then the oldest.
 
-    The oldest: two sessions that are paid at once leave the same one in any order of events.
+    The oldest: two sessions that are paid at once leave the same one in any order of events.  Of
+    those that give nothing the one that goes on, then the newest: a debt is not hidden behind
+    what ended before it.
     """
     assert one.subscription is not None
     subscription = one.subscription
-    return (
-        one.tier != Tier.PRO,
-        subscription.status not in _PAYING,
-        subscription.created_at,
-        subscription.id,
-    )
+    age = subscription.created_at.timestamp()
+    if one.tier == Tier.PRO:
+        return False, subscription.status not in PAYING, age, subscription.id
+    return True, subscription.status not in OPEN, -age, subscription.id
 
 
 def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
@@ -89,7 +94,7 @@ def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
     def free(reason: str) -> Entitlement:
         return Entitlement(Tier.FREE.value, reason, None, subscription, disputed=disputed)
 
-    if subscription.status not in (*_PAYING, "past_due"):
+    if subscription.status not in ENTITLING:
         return free(subscription.status)
     if "lost" in disputes:
         return free(_LOST)

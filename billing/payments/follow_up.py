@@ -16,13 +16,11 @@ from billing import mails
 from billing.payments import referrals
 from billing.payments.entitlement import Entitlement
 from billing.payments.models import Customer, Repayment
-from billing.payments.states import CustomerState, SubscriptionState
+from billing.payments.states import OVER, CustomerState, SubscriptionState
 from billing.payments.stripe_api import StripeApi, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
-
-_OVER = ("canceled", "incomplete_expired")
 
 
 def is_owed(customer: Customer, state: CustomerState, given: Entitlement) -> bool:
@@ -52,7 +50,7 @@ def _jobs(
         if second := found.get(repayment.subscription_id):
             yield partial(_give_back, customer, repayment, second)
     for void in given.void:
-        if void.status not in _OVER:
+        if void.status not in OVER:
             yield partial(_cancel, void)
     if state.email and state.email != customer.user.email:
         yield lambda stripe: stripe.change_email(state.id, customer.user.email)
@@ -72,7 +70,7 @@ def _give_back(
                 stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
         except StripeRefused as error:  # one that is disputed, for example
             refused = error
-    if second.status not in _OVER:
+    if second.status not in OVER:
         stripe.cancel_now(second.id, idempotency_key=f"scalix-second-{second.id}")
     if refused is not None:
         raise refused  # cancelled, so that it charges no more; the refund stays owed

@@ -5,6 +5,27 @@ Amounts are cents; moments are aware, in UTC.
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
+
+PAYING: Final = ("active", "trialing")
+"""The statuses of subscriptions that are paid up."""
+
+ENTITLING: Final = (*PAYING, "past_due")
+"""Those that give pro, the last one for a grace."""
+
+OWING: Final = ("past_due", "unpaid")
+"""Those in which an invoice has to be paid before anything goes on."""
+
+CHARGING: Final = (*PAYING, *OWING)
+"""Those in which one period follows another, and each is charged for."""
+
+OPEN: Final = (*CHARGING, "paused")
+"""Those that go on or can go on again."""
+
+OVER: Final = ("canceled", "incomplete_expired")
+"""Those that nothing leads out of."""
+
+_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # a period's may be a moment older than its period
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +63,16 @@ class SubscriptionState:
     price_cents: int = 0
     """What is paid for a period; it may be another sum than the price that is sold today."""
     invoices: tuple[InvoiceState, ...] = ()
+
+    @property
+    def paid_since(self) -> dt.datetime:
+        """From when on invoices are the current period's."""
+        return self.period_starts_at - _FIRST_INVOICE
+
+    @property
+    def own_invoices(self) -> tuple[InvoiceState, ...]:
+        """Those of the current period itself."""
+        return tuple(one for one in self.invoices if one.created_at >= self.paid_since)
 
     @property
     def paid_cents(self) -> int:

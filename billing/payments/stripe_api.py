@@ -21,6 +21,7 @@ from stripe.params.checkout import SessionCreateParams
 
 from billing.payments.catalogue import PRICES
 from billing.payments.states import (
+    OVER,
     CardState,
     CustomerState,
     InvoiceState,
@@ -39,7 +40,6 @@ PAGE_BEGINS: Final = 1.5
 """Seconds within which a page begins its calls; slow answers would add up."""
 
 _TOLERANCE_SECONDS: Final = 300
-_A_PERIOD_S_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # may be a moment older than its period
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -180,7 +180,7 @@ class StripeApi:
 
         Who changes from a year to a month has months paid by what is left of the year.
         """
-        begins = _moment(_item(found)["current_period_start"]) - _A_PERIOD_S_FIRST_INVOICE
+        begins = _subscription(found, ()).paid_since
         wanted: list[dict[str, Any]] = []
         for invoice in invoices:  # newest first
             if _subscription_of(invoice) != found["id"]:
@@ -542,9 +542,7 @@ def _subscription_of(invoice: dict[str, Any]) -> str:
 
 def _card(customer: dict[str, Any], subscriptions: Sequence[dict[str, Any]]) -> CardState | None:
     """The card of a subscription that goes on, else the customer's own."""
-    going_on = [
-        one for one in subscriptions if one["status"] not in ("canceled", "incomplete_expired")
-    ]
+    going_on = [one for one in subscriptions if one["status"] not in OVER]
     methods = [one.get("default_payment_method") for one in going_on]
     methods.append((customer.get("invoice_settings") or {}).get("default_payment_method"))
     for method in methods:
