@@ -62,11 +62,16 @@ def _jobs(
 def _give_back(
     customer: Customer, repayment: Repayment, second: SubscriptionState, stripe: StripeApi
 ) -> None:
-    """Refunds and cancels a second subscription, in this order: the next refresh can go on."""
+    """Refunds and cancels a second subscription, in this order: the next refresh can go on.
+
+    Only its current period is given back: what went before was used.
+    """
     refused: StripeRefused | None = None
-    if second.paid_cents > second.refunded_cents:
+    paid = second.own_invoices if repayment.owes_refund else ()
+    cents = sum(one.paid_cents for one in paid)
+    if cents > sum(one.refunded_cents for one in paid):
         try:
-            for intent in (intent for one in second.invoices for intent in one.payment_intents):
+            for intent in (intent for one in paid for intent in one.payment_intents):
                 stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
         except StripeRefused as error:  # one that is disputed, for example
             refused = error
@@ -75,11 +80,10 @@ def _give_back(
     if refused is not None:
         raise refused  # cancelled, so that it charges no more; the refund stays owed
     with transaction.atomic():
-        repayment.refunded_cents, repayment.done_at = second.paid_cents, timezone.now()
+        repayment.refunded_cents, repayment.done_at = cents, timezone.now()
         repayment.save(update_fields=["refunded_cents", "done_at"])
-        mails.owe(
-            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
-        )
+        if cents:
+            mails.owe(customer.user, "second_refunded", key=f"second:{second.id}", cents=cents)
 
 
 def _cancel(void: SubscriptionState, stripe: StripeApi) -> None:

@@ -27,7 +27,7 @@ from billing.payments.models import (
     TierChange,
     WebhookEvent,
 )
-from billing.payments.states import CustomerState, SessionState
+from billing.payments.states import PAYING, CustomerState, SessionState
 from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
 
@@ -181,6 +181,7 @@ def _note_surplus(customer: Customer, given: Entitlement) -> None:
             defaults={
                 "customer": customer,
                 "reason": f"A second subscription beside {kept.id}.",
+                "owes_refund": one.status in PAYING,
             },
         )
 

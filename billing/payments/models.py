@@ -199,6 +199,11 @@ class Repayment(models.Model):
 
     subscription_id = models.CharField(max_length=255, primary_key=True)
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="repayments")
+    owes_refund = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="No: its period was not paid, so it is only cancelled.",
+    )
     refunded_cents = models.PositiveIntegerField(default=0, help_text="Once it is done.")
     reason = models.CharField(max_length=200)
     at = models.DateTimeField(default=timezone.now)
