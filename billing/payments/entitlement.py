@@ -5,7 +5,8 @@
 | active, trialing | pro | it renews: the period's end and a grace; it is cancelled: that moment |
 | past_due | pro | the oldest unpaid invoice and a grace of GRACE |
 | unpaid, canceled, incomplete, incomplete_expired, paused | free | |
-| any, its period refunded in full or lost in a dispute | free | |
+| any, its period refunded in full | free | |
+| any, a payment of it lost in a dispute, of this period or another | free | |
 
 The ends act by the clock: the tier is looked up with `ends_at > now()`, so no webhook and no job
 has to arrive for one to take effect.
@@ -18,6 +19,7 @@ from typing import Final
 from billing.payments.catalogue import PRICES
 from billing.payments.states import (
     CHARGING,
+    DECIDED,
     ENTITLING,
     OPEN,
     PAYING,
@@ -48,7 +50,7 @@ class Entitlement:
     void: tuple[SubscriptionState, ...] = ()
     """Those whose payment was taken back: to be cancelled, or they would charge the next period."""
     disputed: bool = False
-    """Whether a dispute about it is open: somebody should look."""
+    """Whether a dispute about any of their payments is open: somebody should look."""
 
 
 def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
@@ -57,7 +59,7 @@ def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
     judged = sorted((_judge(one, now) for one in ours), key=_precedence)
     if not judged:
         return Entitlement(Tier.FREE.value, "no subscription")
-    best = judged[0]
+    best = replace(judged[0], disputed=any(one.disputed for one in judged))
     void = tuple(
         one.subscription
         for one in judged
@@ -88,16 +90,15 @@ def _precedence(one: Entitlement) -> tuple[bool, bool, float, str]:
 
 def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
     """What this subscription gives by itself."""
-    disputes = {invoice.dispute for invoice in subscription.invoices} - {"", "won"}
-    disputed = bool(disputes - {"lost", "warning_closed"})
+    disputed = bool(subscription.disputes.difference(DECIDED))
 
     def free(reason: str) -> Entitlement:
         return Entitlement(Tier.FREE.value, reason, None, subscription, disputed=disputed)
 
+    if subscription.status in OPEN and "lost" in subscription.disputes:
+        return free(_LOST)
     if subscription.status not in ENTITLING:
         return free(subscription.status)
-    if "lost" in disputes:
-        return free(_LOST)
     if 0 < subscription.paid_cents <= subscription.refunded_cents:
         return free(_REFUNDED)
     ends_at, reason = _end(subscription)

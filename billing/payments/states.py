@@ -25,6 +25,9 @@ OPEN: Final = (*CHARGING, "paused")
 OVER: Final = ("canceled", "incomplete_expired")
 """Those that nothing leads out of."""
 
+DECIDED: Final = ("won", "lost", "warning_closed", "prevented")
+"""The statuses of disputes that nothing is to be done about any more."""
+
 _FIRST_INVOICE: Final = dt.timedelta(hours=1)  # a period's may be a moment older than its period
 
 
@@ -63,6 +66,13 @@ class SubscriptionState:
     price_cents: int = 0
     """What is paid for a period; it may be another sum than the price that is sold today."""
     invoices: tuple[InvoiceState, ...] = ()
+    earlier_disputes: tuple[str, ...] = ()
+    """The statuses of the disputes about any other invoice of it."""
+
+    @property
+    def disputes(self) -> frozenset[str]:
+        """The statuses of all disputes about it, whichever period they are about."""
+        return frozenset((*(one.dispute for one in self.invoices), *self.earlier_disputes)) - {""}
 
     @property
     def paid_since(self) -> dt.datetime:

@@ -8,7 +8,7 @@ request is wrong.  Cards, secrets and bodies never get into an error's text.
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from stripe.params.checkout import SessionCreateParams
 
 from billing.payments.catalogue import PRICES
 from billing.payments.states import (
+    DECIDED,
     OVER,
     CardState,
     CustomerState,
@@ -155,14 +156,18 @@ class StripeApi:
         subscriptions = [one.to_dict() for one in listed.auto_paging_iter()]
         listed_invoices = self._v1.invoices.list({"customer": customer_id, "limit": 100})
         invoices = [one.to_dict() for one in listed_invoices.auto_paging_iter()]
+        has_paid = any(invoice["amount_paid"] > 0 for invoice in invoices)
+        disputes = self._disputes(customer_id) if has_paid else {}
         return CustomerState(
             id=customer_id,
             subscriptions=tuple(
-                self._subscription(one, invoices) for one in subscriptions if one["items"]["data"]
+                self._subscription(one, invoices, disputes)
+                for one in subscriptions
+                if one["items"]["data"]
             ),
             sessions=tuple(self._session_or_expired(one) for one in session_ids),
             card=_card(customer, subscriptions),
-            has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
+            has_paid=has_paid,
             email=customer.get("email") or "",
         )
 
@@ -173,8 +178,32 @@ class StripeApi:
         found = (one.to_dict() for one in listed.auto_paging_iter())
         return [(one["customer"], _subscription(one, ())) for one in found if one["items"]["data"]]
 
+    def _disputes(self, customer_id: str) -> dict[str, str]:
+        """The status of the dispute about each invoice that has one.
+
+        A dispute names its charge, and a charge its payment intent: customers who have none, which
+        is nearly all, cost one call.
+        """
+        found: dict[str, str] = {}
+        charges = self._v1.charges.list({"customer": customer_id, "limit": 100})
+        for charge in charges.auto_paging_iter():
+            intent = charge.to_dict().get("payment_intent")
+            if not charge.disputed or not intent:
+                continue
+            statuses = [one.status for one in self._v1.disputes.list({"charge": charge.id}).data]
+            payments = self._v1.invoice_payments.list(
+                {"payment": {"type": "payment_intent", "payment_intent": intent}}
+            )
+            for payment in payments.to_dict()["data"]:
+                invoice_id = payment["invoice"]
+                found[invoice_id] = _weightiest([*statuses, found.get(invoice_id, "")])
+        return found
+
     def _subscription(
-        self, found: dict[str, Any], invoices: Sequence[dict[str, Any]]
+        self,
+        found: dict[str, Any],
+        invoices: Sequence[dict[str, Any]],
+        disputes: Mapping[str, str],
     ) -> SubscriptionState:
         """With the period's invoices and, where a credit paid them, the one that it came from.
 
@@ -182,19 +211,20 @@ class StripeApi:
         """
         begins = _subscription(found, ()).paid_since
         wanted: list[dict[str, Any]] = []
-        for invoice in invoices:  # newest first
-            if _subscription_of(invoice) != found["id"]:
-                continue
+        own = [one for one in invoices if _subscription_of(one) == found["id"]]  # newest first
+        for invoice in own:
             paid_with_money = any(one["amount_paid"] for one in wanted)
             if _moment(invoice["created"]) < begins and paid_with_money:
                 break
             wanted.append(invoice)
-        return _subscription(found, tuple(self._invoice(one) for one in wanted))
-
-    def _invoice(self, invoice: dict[str, Any]) -> InvoiceState:
-        intents, refunded, dispute = (
-            self._payments(invoice) if invoice["amount_paid"] else ((), 0, "")
+        return _subscription(
+            found,
+            tuple(self._invoice(one, disputes.get(one["id"], "")) for one in wanted),
+            tuple(disputes[one["id"]] for one in own[len(wanted) :] if one["id"] in disputes),
         )
+
+    def _invoice(self, invoice: dict[str, Any], dispute: str) -> InvoiceState:
+        intents, refunded = self._payments(invoice) if invoice["amount_paid"] else ((), 0)
         next_attempt = invoice.get("next_payment_attempt")
         return InvoiceState(
             id=invoice["id"],
@@ -208,8 +238,8 @@ class StripeApi:
             next_attempt_at=_moment(next_attempt) if next_attempt else None,
         )
 
-    def _payments(self, invoice: dict[str, Any]) -> tuple[tuple[str, ...], int, str]:
-        """The invoice's payment intents, what was refunded of them, and a dispute's status."""
+    def _payments(self, invoice: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+        """The invoice's payment intents, and what was refunded of them."""
         payments = self._v1.invoice_payments.list(
             {
                 "invoice": invoice["id"],
@@ -218,7 +248,7 @@ class StripeApi:
             }
         )
         intents: list[str] = []
-        refunded, dispute = 0, ""
+        refunded = 0
         for one in payments.auto_paging_iter():
             intent = one.to_dict()["payment"].get("payment_intent")
             if not intent:
@@ -226,10 +256,7 @@ class StripeApi:
             intents.append(intent["id"])
             charge = intent.get("latest_charge") or {}
             refunded += charge.get("amount_refunded") or 0
-            if charge.get("disputed"):
-                disputes = self._v1.disputes.list({"payment_intent": intent["id"]}).data
-                dispute = disputes[0].status if disputes else dispute
-        return tuple(intents), refunded, dispute
+        return tuple(intents), refunded
 
     @_translated
     def session(self, session_id: str) -> SessionState:
@@ -515,7 +542,11 @@ def _key_of(price: dict[str, Any]) -> str:
     return (price.get("metadata") or {}).get(OBJECT_KEY) or price.get("lookup_key") or ""
 
 
-def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> SubscriptionState:
+def _subscription(
+    found: dict[str, Any],
+    invoices: tuple[InvoiceState, ...],
+    earlier_disputes: tuple[str, ...] = (),
+) -> SubscriptionState:
     item = _item(found)
     price = item["price"]
     ends = found.get("cancel_at")
@@ -531,7 +562,13 @@ def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> 
         price_cents=price.get("unit_amount") or 0,
         cancels_at=_moment(ends) if ends else None,
         invoices=invoices,
+        earlier_disputes=earlier_disputes,
     )
+
+
+def _weightiest(statuses: Iterable[str]) -> str:
+    """Of several disputes about one invoice: one that is lost, else one that is open."""
+    return min(statuses, key=lambda one: (one != "lost", one in ("", *DECIDED), one == ""))
 
 
 def _subscription_of(invoice: dict[str, Any]) -> str:

@@ -137,7 +137,12 @@ def _fits(sandbox: Sandbox, kind: str, params: Params) -> Iterator[Fits]:
     for name in _FLAGS.get(kind, ()):
         if (flag := params.flag(name)) is not None:
             yield _same(name, flag)
-    special = {"subscription": _subscriptions, "invoice": _invoices, "price": _prices}
+    special = {
+        "subscription": _subscriptions,
+        "invoice": _invoices,
+        "invoice_payment": _payments,
+        "price": _prices,
+    }
     if kind in special:
         yield special[kind](params)
     if kind == "event":
@@ -169,6 +174,13 @@ def _subscriptions(params: Params) -> Fits:
 def _invoices(params: Params) -> Fits:
     wanted = params.optional("subscription")
     return lambda one: wanted in (None, invoices.subscription_of(one))
+
+
+def _payments(params: Params) -> Fits:
+    given = params.group("payment")
+    given.choice("type", "payment_intent")
+    intent = given.optional("payment_intent")
+    return lambda one: intent in (None, one["payment"]["payment_intent"])
 
 
 def _prices(params: Params) -> Fits:
