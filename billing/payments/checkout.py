@@ -11,6 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
@@ -30,6 +31,7 @@ from billing.payments.stripe_api import (
     StripeApi,
     StripeAway,
     StripeError,
+    StripeFailed,
     StripeMissing,
     StripeRefused,
 )
@@ -233,11 +235,20 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
     """Makes the user a customer at Stripe, once, whatever happens in between.
 
     Their row is committed before Stripe is asked and is part of the key, which so returns the same
-    customer to whoever was killed or timed out before.  Whoever was found deleted gets another one.
+    customer to whoever was killed or timed out before.  Whoever was found deleted gets another one,
+    and so does whom Stripe answered that it failed: it says so again for the same key.
     """
     customer, _ = Customer.objects.get_or_create(user=user, mode=settings.STRIPE_MODE)
     if customer.stripe_id:
         return
+    try:
+        _make_customer(user, stripe)
+    except StripeFailed:
+        Customer.objects.filter(pk=customer.pk).update(key_attempt=F("key_attempt") + 1)
+        raise
+
+
+def _make_customer(user: User, stripe: StripeApi) -> None:
     with transaction.atomic():
         _wait_briefly()
         customer = _locked(user)
@@ -248,7 +259,9 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
             customer.stripe_id = stripe.create_customer(
                 user_id=str(user.pk),
                 email=user.email,
-                idempotency_key=f"scalix-user-{customer.pk}-{found_gone}-{address}",
+                idempotency_key=(
+                    f"scalix-user-{customer.pk}-{found_gone}-{address}-{customer.key_attempt}"
+                ),
             )
             customer.save(update_fields=["stripe_id"])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from billing import mails
@@ -17,7 +18,7 @@ from billing.payments import referrals
 from billing.payments.entitlement import Entitlement
 from billing.payments.models import Customer, Repayment
 from billing.payments.states import OVER, CustomerState, SubscriptionState
-from billing.payments.stripe_api import StripeApi, StripeRefused
+from billing.payments.stripe_api import StripeApi, StripeFailed, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,11 @@ def _give_back(
     if cents > sum(one.refunded_cents for one in paid):
         try:
             for intent in (intent for one in paid for intent in one.payment_intents):
-                stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
+                key = f"scalix-second-{intent}-{repayment.key_attempt}"
+                stripe.refund(intent, idempotency_key=key)
+        except StripeFailed:
+            Repayment.objects.filter(pk=repayment.pk).update(key_attempt=F("key_attempt") + 1)
+            raise
         except StripeRefused as error:  # one that is disputed, for example
             refused = error
     if second.status not in OVER:

@@ -10,6 +10,7 @@ import uuid
 from typing import Final
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User, Visitor
@@ -18,7 +19,7 @@ from billing.payments.catalogue import REFERRAL
 from billing.payments.models import Checkout, Customer, Referral, ReferralCode
 from billing.payments.offers import Offer, ReferralClaim
 from billing.payments.states import CustomerState
-from billing.payments.stripe_api import StripeApi
+from billing.payments.stripe_api import StripeApi, StripeFailed
 
 GOOD_FOR: Final = dt.timedelta(days=30)
 """How long the one who was brought has the discount."""
@@ -130,11 +131,15 @@ def earned_by(customer: Customer) -> list[Referral]:
 
 
 def credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
-    """Takes CREDIT_CENTS off the referrer's next invoice, once.
+    """Takes CREDIT_CENTS off the referrer's next invoice, once, however often it is tried."""
+    try:
+        _credit(referral, customer, stripe)
+    except StripeFailed:
+        Referral.objects.filter(pk=referral.pk).update(key_attempt=F("key_attempt") + 1)
+        raise
 
-    The key keeps a repetition after a crash from crediting twice, for the day that Stripe
-    remembers it; the worker repeats within half a minute.
-    """
+
+def _credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
     with transaction.atomic():
         referral = Referral.objects.select_for_update(no_key=True).get(pk=referral.pk)
         if referral.state != Referral.State.EARNED:
@@ -147,7 +152,8 @@ def credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
             customer.stripe_id or "",
             cents=CREDIT_CENTS,
             note="For recommending Scalix",
-            idempotency_key=f"scalix-referral-{referral.pk}",
+            reference=f"referral-{referral.pk}",
+            idempotency_key=f"scalix-referral-{referral.pk}-{referral.key_attempt}",
         )
         referral.state, referral.rewarded_at = Referral.State.REWARDED, timezone.now()
         referral.credit_cents = CREDIT_CENTS

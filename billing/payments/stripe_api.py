@@ -32,7 +32,7 @@ from billing.payments.states import (
 
 API_VERSION: Final = "2026-10-28.endive"
 OBJECT_KEY: Final = "scalix"
-"""Metadata of our products, prices and coupons.  A price that lost its lookup key keeps this."""
+"""Metadata of what is ours at Stripe.  A price that lost its lookup key keeps this."""
 
 PAGE_TIMEOUT: Final = 2.2
 """Seconds that a page's call of Stripe may take."""
@@ -53,6 +53,10 @@ class StripeError(Exception):
 
 class StripeAway(StripeError):
     """It can't be reached, took too long, is too busy, or failed: try again later."""
+
+
+class StripeFailed(StripeAway):
+    """It answered that it failed, and answers so for a day to whoever asks with the same key."""
 
 
 class StripeRefused(StripeError):
@@ -97,8 +101,10 @@ def _translated(
 def _ours(error: stripe.StripeError) -> StripeError:
     name, status, code = type(error).__name__, error.http_status, error.code or ""
     text = f"{name} {status or ''} {code}".strip()
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StripeFailed(text)
     away = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError)
-    if away or status in (None, HTTPStatus.CONFLICT) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if away or status in (None, HTTPStatus.CONFLICT):
         return StripeAway(text)
     return StripeMissing(text) if code == "resource_missing" else StripeRefused(text)
 
@@ -356,11 +362,28 @@ class StripeApi:
                 raise
 
     @_translated
-    def credit(self, customer_id: str, *, cents: int, note: str, idempotency_key: str) -> None:
-        """Takes `cents` off the customer's next invoices."""
-        self._v1.customers.balance_transactions.create(
+    def credit(
+        self, customer_id: str, *, cents: int, note: str, reference: str, idempotency_key: str
+    ) -> None:
+        """Takes `cents` off the customer's next invoices, once for each `reference`.
+
+        It is looked for first: a key is forgotten after a day, and is not the same after a failure.
+        """
+        balance = self._v1.customers.balance_transactions
+        listed = balance.list(customer_id, {"limit": 100})
+        if any(
+            one.to_dict()["metadata"].get(OBJECT_KEY) == reference
+            for one in listed.auto_paging_iter()
+        ):
+            return
+        balance.create(
             customer_id,
-            {"amount": -cents, "currency": "usd", "description": note},
+            {
+                "amount": -cents,
+                "currency": "usd",
+                "description": note,
+                "metadata": {OBJECT_KEY: reference},
+            },
             {"idempotency_key": idempotency_key},
         )
 

@@ -89,25 +89,29 @@ def retrieved(sandbox: Sandbox, kind: str, object_id: str) -> Object:
 def listed(sandbox: Sandbox, path: str, params: Params) -> Object:
     """A page of the objects that fit, newest first."""
     kind = KINDS[path]
-    limit = params.optional_whole("limit", 1, 100) or 10
-    after, before = params.optional("starting_after"), params.optional("ending_before")
     owner = params.optional(_OWNERS[kind]) if kind in _OWNERS else None
     created = params.group("created") if kind not in _UNDATED else Params({})
     since = created.optional_whole("gte", high=LATEST) or 0
     fits = [*_fits(sandbox, kind, params), *_created(created)]
-    params.done()
     found = [
         one
         for one in sandbox.store.every(kind, owner=owner or "", since=since)
         if not one.get("deleted") and all(fit(one) for fit in fits)
     ]
+    return page(kind, found, f"/v1/{path}", params)
+
+
+def page(kind: str, found: list[Object], url: str, params: Params) -> Object:
+    """The page of these objects that the parameters ask for."""
+    limit = params.optional_whole("limit", 1, 100) or 10
+    after, before = params.optional("starting_after"), params.optional("ending_before")
     if before:
         found = found[: _place(kind, found, before, "ending_before")]
-        page, more = found[-limit:], len(found) > limit
+        part, more = found[-limit:], len(found) > limit
     else:
         begin = _place(kind, found, after, "starting_after") + 1 if after else 0
-        page, more = found[begin : begin + limit], len(found) > begin + limit
-    return shapes.list_of([shown(one) for one in page], f"/v1/{path}", has_more=more)
+        part, more = found[begin : begin + limit], len(found) > begin + limit
+    return shapes.list_of([shown(one) for one in part], url, has_more=more)
 
 
 def expand(sandbox: Sandbox, found: Any, path: list[str]) -> None:

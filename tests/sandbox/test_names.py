@@ -32,6 +32,7 @@ POSTED: dict[tuple[str, str], Any] = {
     ("POST", "customers"): sdk.CustomerCreateParams,
     ("POST", "customers/*"): sdk.CustomerUpdateParams,
     ("DELETE", "customers/*"): sdk.CustomerDeleteParams,
+    ("GET", "customers/*/balance_transactions"): sdk.CustomerBalanceTransactionListParams,
     ("POST", "customers/*/balance_transactions"): sdk.CustomerBalanceTransactionCreateParams,
     ("POST", "payment_methods/*/attach"): sdk.PaymentMethodAttachParams,
     ("POST", "checkout/sessions"): sdk_checkout.SessionCreateParams,
@@ -146,6 +147,7 @@ class Life:
         self.call(
             "POST", "customers/*/balance_transactions", customer, amount="-100", currency="usd"
         )
+        self.call("GET", "customers/*/balance_transactions", customer)
         self.call("POST", "payment_methods/*/attach", "pm_card_visa", customer=customer)
         self._subscribe(customer, price, coupon)
         self._configure(customer, product, price)
