@@ -95,11 +95,11 @@ def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
     def free(reason: str) -> Entitlement:
         return Entitlement(Tier.FREE.value, reason, None, subscription, disputed=disputed)
 
-    if subscription.status in OPEN and "lost" in subscription.disputes:
+    if subscription.status in OPEN and subscription.is_lost:
         return free(_LOST)
     if subscription.status not in ENTITLING:
         return free(subscription.status)
-    if 0 < subscription.paid_cents <= subscription.refunded_cents:
+    if subscription.is_refunded:
         return free(_REFUNDED)
     ends_at, reason = _end(subscription)
     if ends_at <= now:

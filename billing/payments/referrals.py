@@ -18,7 +18,7 @@ from billing import mails
 from billing.payments.catalogue import REFERRAL
 from billing.payments.models import Checkout, Customer, Referral, ReferralCode
 from billing.payments.offers import Offer, ReferralClaim
-from billing.payments.states import CustomerState
+from billing.payments.states import CardState, CustomerState
 from billing.payments.stripe_api import StripeApi, StripeFailed
 
 GOOD_FOR: Final = dt.timedelta(days=30)
@@ -30,6 +30,7 @@ CREDIT_CENTS: Final = 600
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 _LENGTH: Final = 10
 _SAME_CARD: Final = "both pay with the same card"
+_TAKEN_BACK: Final = "the payment that earned it was taken back"
 _IGNORES_DOTS: Final = ("gmail.com", "googlemail.com")
 
 
@@ -80,18 +81,26 @@ def referral_of(user: User, offer: Offer) -> Referral | None:
     return _claimed(user, timezone.now()) if REFERRAL in offer.discounts else None
 
 
-def use(checkout: Checkout, now: dt.datetime) -> None:
-    """A Checkout is paid: its buyer has had their part of the referral that it names.
+def use(checkout: Checkout, card: CardState | None, now: dt.datetime) -> None:
+    """A Checkout is paid with this card: its buyer has had their part of the referral it names.
 
     The part of one who was brought is noted by `note_payment`.
     """
     if checkout.referral_id is None:
         return
-    Referral.objects.filter(
+    earned = Referral.objects.filter(
         pk=checkout.referral_id,
         referrer_id=checkout.customer.user_id,
         state=Referral.State.EARNED,
-    ).update(state=Referral.State.REWARDED, rewarded_at=now)
+    )
+    referral = earned.select_for_update(no_key=True).first()
+    if referral is None:
+        return
+    if card is not None and _pays_with(referral.referred_id, card.fingerprint):
+        # The discount is had: the referrer's card was not known before they paid with it.
+        earned.update(state=Referral.State.VOID, reason=_SAME_CARD)
+    else:
+        earned.update(state=Referral.State.REWARDED, rewarded_at=now)
 
 
 def note_payment(
@@ -121,6 +130,15 @@ def note_payment(
         # circle: who brings another has always signed up before them.
         Customer.objects.filter(user=referral.referrer_id, mode=customer.mode).update(
             refresh_wanted_at=now
+        )
+
+
+def note_loss(customer: Customer, state: CustomerState) -> None:
+    """The customer is on no pro: what they earned their referrer is void if all was taken back."""
+    paid = [one for one in state.subscriptions if one.paid_cents or one.is_lost]
+    if paid and all(one.is_refunded or one.is_lost for one in paid):
+        Referral.objects.filter(referred=customer.user_id, state=Referral.State.EARNED).update(
+            state=Referral.State.VOID, reason=_TAKEN_BACK
         )
 
 

@@ -94,6 +94,16 @@ class SubscriptionState:
         """Given back of it."""
         return sum(invoice.refunded_cents for invoice in self.invoices)
 
+    @property
+    def is_refunded(self) -> bool:
+        """Whether all that was paid for the current period was given back."""
+        return 0 < self.paid_cents <= self.refunded_cents
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a payment of it was lost in a dispute."""
+        return "lost" in self.disputes
+
 
 @dataclass(frozen=True, slots=True)
 class CardState:
