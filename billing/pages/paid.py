@@ -86,7 +86,8 @@ def _outcome(user: User, session_id: str) -> Outcome:
         return Outcome(CONFIRMING, checkout)
     if checkout.state == Checkout.State.EXPIRED:
         return Outcome("expired", checkout)
-    if Repayment.objects.filter(subscription_id=checkout.subscription_id).exists():
+    second = Repayment.objects.filter(subscription_id=checkout.subscription_id, owes_refund=True)
+    if second.exists():
         return Outcome("returned", checkout)
     pro = Subscription.objects.tier_of(user.pk) == Tier.PRO
     return Outcome("done" if pro else "ended", checkout)

@@ -10,6 +10,7 @@ from billing.models import Subscription
 from billing.payments.catalogue import PRICES, PlanPrice
 from billing.payments.checkout import customer_of
 from billing.payments.models import Customer
+from billing.payments.states import CHARGING, OWING
 from billing.tiers import Tier
 
 
@@ -50,7 +51,7 @@ class Standing:
     @property
     def owes(self) -> bool:
         """Whether an invoice has to be paid before anything goes on."""
-        return self.customer is not None and self.customer.status in ("past_due", "unpaid")
+        return self.customer is not None and self.customer.status in OWING
 
     @property
     def ends_at(self) -> dt.datetime | None:
@@ -76,11 +77,6 @@ class Standing:
 def standing_of(user: User) -> Standing:
     """The user's standing now."""
     customer = customer_of(user)
-    paying = customer is not None and customer.status in (
-        "active",
-        "trialing",
-        "past_due",
-        "unpaid",
-    )
+    paying = customer is not None and customer.status in CHARGING
     price = PRICES.get(customer.price_key) if customer and paying else None
     return Standing(Subscription.objects.tier_of(user.pk), customer, price)

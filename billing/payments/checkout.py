@@ -11,6 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
@@ -24,12 +25,13 @@ from billing.payments.catalogue import ANNUAL, HEAVY_USE, MONTHLY, NEAR_LIMIT, P
 from billing.payments.heavy_use import heavy_days
 from billing.payments.models import Checkout, Customer, FunnelEvent, HeldOffer, SyncedObject
 from billing.payments.offers import History, Offer, ReferralClaim, Usage, offer
-from billing.payments.states import SessionState
+from billing.payments.states import OPEN, SessionState
 from billing.payments.stripe_api import (
     CreatedSession,
     StripeApi,
     StripeAway,
     StripeError,
+    StripeFailed,
     StripeMissing,
     StripeRefused,
 )
@@ -43,7 +45,6 @@ PORTAL_KEY: Final = "portal"
 _HELD_FOR: Final = dt.timedelta(hours=24)
 _OPEN_FOR: Final = dt.timedelta(minutes=31)  # Stripe takes 30 at least, by its own clock
 _STILL_OPEN: Final = dt.timedelta(minutes=5)  # what is left has to be enough to type in a card
-_RENEWS: Final = ("active", "trialing", "past_due", "unpaid", "paused")
 
 
 class CheckoutRefused(Exception):
@@ -234,11 +235,20 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
     """Makes the user a customer at Stripe, once, whatever happens in between.
 
     Their row is committed before Stripe is asked and is part of the key, which so returns the same
-    customer to whoever was killed or timed out before.  Whoever was found deleted gets another one.
+    customer to whoever was killed or timed out before.  Whoever was found deleted gets another one,
+    and so does whom Stripe answered that it failed: it says so again for the same key.
     """
     customer, _ = Customer.objects.get_or_create(user=user, mode=settings.STRIPE_MODE)
     if customer.stripe_id:
         return
+    try:
+        _make_customer(user, stripe)
+    except StripeFailed:
+        Customer.objects.filter(pk=customer.pk).update(key_attempt=F("key_attempt") + 1)
+        raise
+
+
+def _make_customer(user: User, stripe: StripeApi) -> None:
     with transaction.atomic():
         _wait_briefly()
         customer = _locked(user)
@@ -249,7 +259,9 @@ def _at_stripe(user: User, stripe: StripeApi) -> None:
             customer.stripe_id = stripe.create_customer(
                 user_id=str(user.pk),
                 email=user.email,
-                idempotency_key=f"scalix-user-{customer.pk}-{found_gone}-{address}",
+                idempotency_key=(
+                    f"scalix-user-{customer.pk}-{found_gone}-{address}-{customer.key_attempt}"
+                ),
             )
             customer.save(update_fields=["stripe_id"])
 
@@ -266,7 +278,7 @@ def _locked(user: User) -> Customer:
 
 def _refuse_payers(user: User) -> None:
     customer = customer_of(user)
-    if customer is not None and customer.status in _RENEWS:
+    if customer is not None and customer.status in OPEN:
         raise AlreadyPaying(
             "You have a subscription already. Your billing page is where you change it."
         )

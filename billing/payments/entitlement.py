@@ -5,7 +5,8 @@
 | active, trialing | pro | it renews: the period's end and a grace; it is cancelled: that moment |
 | past_due | pro | the oldest unpaid invoice and a grace of GRACE |
 | unpaid, canceled, incomplete, incomplete_expired, paused | free | |
-| any, its period refunded in full or lost in a dispute | free | |
+| any, its period refunded in full | free | |
+| any, a payment of it lost in a dispute, of this period or another | free | |
 
 The ends act by the clock: the tier is looked up with `ends_at > now()`, so no webhook and no job
 has to arrive for one to take effect.
@@ -16,16 +17,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from billing.payments.catalogue import PRICES
-from billing.payments.states import CustomerState, SubscriptionState
+from billing.payments.states import (
+    CHARGING,
+    DECIDED,
+    ENTITLING,
+    OPEN,
+    PAYING,
+    CustomerState,
+    SubscriptionState,
+)
 from billing.tiers import Tier
 
 GRACE: Final = dt.timedelta(days=14)
 """How long a renewal may stay unpaid.  Stripe's own retries take two weeks by default."""
 
-_PAYING: Final = ("active", "trialing")
 _REFUNDED: Final = "refunded"
 _LOST: Final = "dispute lost"
-_OPEN: Final = (*_PAYING, "past_due", "unpaid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Entitlement:
     void: tuple[SubscriptionState, ...] = ()
     """Those whose payment was taken back: to be cancelled, or they would charge the next period."""
     disputed: bool = False
-    """Whether a dispute about it is open: somebody should look."""
+    """Whether a dispute about any of their payments is open: somebody should look."""
 
 
 def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
@@ -52,7 +59,7 @@ def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
     judged = sorted((_judge(one, now) for one in ours), key=_precedence)
     if not judged:
         return Entitlement(Tier.FREE.value, "no subscription")
-    best = judged[0]
+    best = replace(judged[0], disputed=any(one.disputed for one in judged))
     void = tuple(
         one.subscription
         for one in judged
@@ -62,38 +69,37 @@ def entitlement(state: CustomerState, now: dt.datetime) -> Entitlement:
         return replace(best, void=void)
     kept = best.subscription.id
     gone = {kept, *(one.id for one in void)}
-    surplus = tuple(one for one in ours if one.id not in gone and one.status in _OPEN)
+    surplus = tuple(one for one in ours if one.id not in gone and one.status in CHARGING)
     return replace(best, surplus=surplus, void=void)
 
 
-def _precedence(one: Entitlement) -> tuple[bool, bool, dt.datetime, str]:
+def _precedence(one: Entitlement) -> tuple[bool, bool, float, str]:
     """What gives pro first, what is paid before what is owed, then the oldest.
 
-    The oldest: two sessions that are paid at once leave the same one in any order of events.
+    The oldest: two sessions that are paid at once leave the same one in any order of events.  Of
+    those that give nothing the one that goes on, then the newest: a debt is not hidden behind
+    what ended before it.
     """
     assert one.subscription is not None
     subscription = one.subscription
-    return (
-        one.tier != Tier.PRO,
-        subscription.status not in _PAYING,
-        subscription.created_at,
-        subscription.id,
-    )
+    age = subscription.created_at.timestamp()
+    if one.tier == Tier.PRO:
+        return False, subscription.status not in PAYING, age, subscription.id
+    return True, subscription.status not in OPEN, -age, subscription.id
 
 
 def _judge(subscription: SubscriptionState, now: dt.datetime) -> Entitlement:
     """What this subscription gives by itself."""
-    disputes = {invoice.dispute for invoice in subscription.invoices} - {"", "won"}
-    disputed = bool(disputes - {"lost", "warning_closed"})
+    disputed = bool(subscription.disputes.difference(DECIDED))
 
     def free(reason: str) -> Entitlement:
         return Entitlement(Tier.FREE.value, reason, None, subscription, disputed=disputed)
 
-    if subscription.status not in (*_PAYING, "past_due"):
-        return free(subscription.status)
-    if "lost" in disputes:
+    if subscription.status in OPEN and subscription.is_lost:
         return free(_LOST)
-    if 0 < subscription.paid_cents <= subscription.refunded_cents:
+    if subscription.status not in ENTITLING:
+        return free(subscription.status)
+    if subscription.is_refunded:
         return free(_REFUNDED)
     ends_at, reason = _end(subscription)
     if ends_at <= now:

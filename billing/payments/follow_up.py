@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from billing import mails
 from billing.payments import referrals
 from billing.payments.entitlement import Entitlement
 from billing.payments.models import Customer, Repayment
-from billing.payments.states import CustomerState, SubscriptionState
-from billing.payments.stripe_api import StripeApi, StripeRefused
+from billing.payments.states import OVER, CustomerState, SubscriptionState
+from billing.payments.stripe_api import StripeApi, StripeFailed, StripeRefused
 from billing.tiers import Tier
 
 logger = logging.getLogger(__name__)
-
-_OVER = ("canceled", "incomplete_expired")
 
 
 def is_owed(customer: Customer, state: CustomerState, given: Entitlement) -> bool:
@@ -52,7 +51,7 @@ def _jobs(
         if second := found.get(repayment.subscription_id):
             yield partial(_give_back, customer, repayment, second)
     for void in given.void:
-        if void.status not in _OVER:
+        if void.status not in OVER:
             yield partial(_cancel, void)
     if state.email and state.email != customer.user.email:
         yield lambda stripe: stripe.change_email(state.id, customer.user.email)
@@ -64,24 +63,32 @@ def _jobs(
 def _give_back(
     customer: Customer, repayment: Repayment, second: SubscriptionState, stripe: StripeApi
 ) -> None:
-    """Refunds and cancels a second subscription, in this order: the next refresh can go on."""
+    """Refunds and cancels a second subscription, in this order: the next refresh can go on.
+
+    Only its current period is given back: what went before was used.
+    """
     refused: StripeRefused | None = None
-    if second.paid_cents > second.refunded_cents:
+    paid = second.own_invoices if repayment.owes_refund else ()
+    cents = sum(one.paid_cents for one in paid)
+    if cents > sum(one.refunded_cents for one in paid):
         try:
-            for intent in (intent for one in second.invoices for intent in one.payment_intents):
-                stripe.refund(intent, idempotency_key=f"scalix-second-{intent}")
+            for intent in (intent for one in paid for intent in one.payment_intents):
+                key = f"scalix-second-{intent}-{repayment.key_attempt}"
+                stripe.refund(intent, idempotency_key=key)
+        except StripeFailed:
+            Repayment.objects.filter(pk=repayment.pk).update(key_attempt=F("key_attempt") + 1)
+            raise
         except StripeRefused as error:  # one that is disputed, for example
             refused = error
-    if second.status not in _OVER:
+    if second.status not in OVER:
         stripe.cancel_now(second.id, idempotency_key=f"scalix-second-{second.id}")
     if refused is not None:
         raise refused  # cancelled, so that it charges no more; the refund stays owed
     with transaction.atomic():
-        repayment.refunded_cents, repayment.done_at = second.paid_cents, timezone.now()
+        repayment.refunded_cents, repayment.done_at = cents, timezone.now()
         repayment.save(update_fields=["refunded_cents", "done_at"])
-        mails.owe(
-            customer.user, "second_refunded", key=f"second:{second.id}", cents=second.paid_cents
-        )
+        if cents:
+            mails.owe(customer.user, "second_refunded", key=f"second:{second.id}", cents=cents)
 
 
 def _cancel(void: SubscriptionState, stripe: StripeApi) -> None:

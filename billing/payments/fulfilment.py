@@ -27,7 +27,7 @@ from billing.payments.models import (
     TierChange,
     WebhookEvent,
 )
-from billing.payments.states import CustomerState, SessionState
+from billing.payments.states import PAYING, CardState, CustomerState, SessionState
 from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
 
@@ -114,9 +114,11 @@ def _write(
     _note_surplus(customer, given)
     change = _write_tier(customer, given, now)
     for session in state.sessions:
-        _end_checkout(sessions[session.id], session, now)
+        _end_checkout(sessions[session.id], session, state.card, now)
     if given.tier == Tier.PRO and given.subscription is not None and state.has_paid:
         referrals.note_payment(customer, state, given.subscription.created_at, now)
+    elif given.tier == Tier.FREE:
+        referrals.note_loss(customer, state)
     letters.write(customer, given, change)
     owes = follow_up.is_owed(customer, state, given)
     _remember(customer, state, given, now, again=now + pause if owes else None)
@@ -181,18 +183,21 @@ def _note_surplus(customer: Customer, given: Entitlement) -> None:
             defaults={
                 "customer": customer,
                 "reason": f"A second subscription beside {kept.id}.",
+                "owes_refund": one.status in PAYING,
             },
         )
 
 
-def _end_checkout(checkout: Checkout, session: SessionState, now: dt.datetime) -> None:
+def _end_checkout(
+    checkout: Checkout, session: SessionState, card: CardState | None, now: dt.datetime
+) -> None:
     if session.status == Checkout.State.OPEN:
         return
     checkout.state, checkout.ended_at = session.status, now
     checkout.subscription_id = session.subscription_id
     checkout.save(update_fields=["state", "ended_at", "subscription_id"])
     if session.status == Checkout.State.COMPLETE and session.payment_status != "unpaid":
-        referrals.use(checkout, now)
+        referrals.use(checkout, card, now)
         funnel.note(checkout.customer.user_id, FunnelEvent.Kind.PAID, window=str(checkout.pk))
 
 

@@ -22,6 +22,13 @@ class Mode(models.TextChoices):
     LIVE = "live", "Stripe, live mode"
 
 
+def _key_attempt() -> "models.PositiveSmallIntegerField[int, int]":
+    """Part of the key that a call of Stripe is repeated with: see StripeFailed."""
+    return models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How often Stripe answered that it failed."
+    )
+
+
 class Customer(models.Model):
     """A user as Stripe knows them.  Its row's lock is what serialises everything about them.
 
@@ -36,6 +43,7 @@ class Customer(models.Model):
     )
     mode = models.CharField(max_length=10, choices=Mode)
     stripe_id = models.CharField(max_length=255, null=True, blank=True)
+    key_attempt = _key_attempt()
     refresh_wanted_at = models.DateTimeField(
         null=True, blank=True, help_text="From then on the worker fetches the state anew."
     )
@@ -199,6 +207,12 @@ class Repayment(models.Model):
 
     subscription_id = models.CharField(max_length=255, primary_key=True)
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="repayments")
+    owes_refund = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="No: its period was not paid, so it is only cancelled.",
+    )
+    key_attempt = _key_attempt()
     refunded_cents = models.PositiveIntegerField(default=0, help_text="Once it is done.")
     reason = models.CharField(max_length=200)
     at = models.DateTimeField(default=timezone.now)
@@ -259,6 +273,7 @@ class Referral(models.Model):
     expires_at = models.DateTimeField(help_text="The discount's last moment.")
     paid_at = models.DateTimeField(null=True, blank=True)
     rewarded_at = models.DateTimeField(null=True, blank=True)
+    key_attempt = _key_attempt()
     credit_cents = models.PositiveIntegerField(default=0, help_text="Credited to the referrer.")
 
     class Meta:

@@ -17,7 +17,7 @@ from billing.models import Subscription
 from billing.payments import inbox
 from billing.payments.catalogue import PRICES
 from billing.payments.models import Checkout, Customer, ReconcilerRun, TierChange
-from billing.payments.states import SubscriptionState
+from billing.payments.states import ENTITLING, OVER, SubscriptionState
 from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
 
@@ -25,10 +25,6 @@ logger = logging.getLogger(__name__)
 
 _OVERLAP: Final = dt.timedelta(hours=1)  # for clocks that differ, and for slow deliveries
 _LISTED_FOR: Final = dt.timedelta(days=30)  # how far back Stripe lists events
-
-
-_OVER: Final = ("canceled", "incomplete_expired")
-_PAYING: Final = ("active", "trialing", "past_due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +99,10 @@ def _differs(customer: Customer, subscriptions: list[SubscriptionState] | None) 
         customer.price_key,
     )
     going_on = [
-        one for one in subscriptions or () if one.status not in _OVER and one.price_key in PRICES
+        one for one in subscriptions or () if one.status not in OVER and one.price_key in PRICES
     ]
     if not going_on:
-        return customer.status not in ("", *_OVER)
+        return customer.status not in ("", *OVER)
     return [remembered] != [
         (one.id, one.status, one.period_ends_at, one.cancels_at, one.price_key) for one in going_on
     ]
@@ -120,7 +116,7 @@ def _end_other_modes(now: dt.datetime) -> int:
     ours = Customer.objects.filter(mode=settings.STRIPE_MODE)
     strangers = Subscription.objects.filter(
         source=Subscription.Source.STRIPE, tier=Tier.PRO
-    ).exclude(user__in=ours.filter(status__in=_PAYING).values("user"))
+    ).exclude(user__in=ours.filter(status__in=ENTITLING).values("user"))
     with transaction.atomic():
         # Whoever a worker holds may be paying here at this moment: the next run looks again.
         known = ours.filter(user__in=strangers.values("user"))

@@ -10,6 +10,7 @@ import uuid
 from typing import Final
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User, Visitor
@@ -17,8 +18,8 @@ from billing import mails
 from billing.payments.catalogue import REFERRAL
 from billing.payments.models import Checkout, Customer, Referral, ReferralCode
 from billing.payments.offers import Offer, ReferralClaim
-from billing.payments.states import CustomerState
-from billing.payments.stripe_api import StripeApi
+from billing.payments.states import CardState, CustomerState
+from billing.payments.stripe_api import StripeApi, StripeFailed
 
 GOOD_FOR: Final = dt.timedelta(days=30)
 """How long the one who was brought has the discount."""
@@ -29,6 +30,7 @@ CREDIT_CENTS: Final = 600
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 _LENGTH: Final = 10
 _SAME_CARD: Final = "both pay with the same card"
+_TAKEN_BACK: Final = "the payment that earned it was taken back"
 _IGNORES_DOTS: Final = ("gmail.com", "googlemail.com")
 
 
@@ -79,18 +81,26 @@ def referral_of(user: User, offer: Offer) -> Referral | None:
     return _claimed(user, timezone.now()) if REFERRAL in offer.discounts else None
 
 
-def use(checkout: Checkout, now: dt.datetime) -> None:
-    """A Checkout is paid: its buyer has had their part of the referral that it names.
+def use(checkout: Checkout, card: CardState | None, now: dt.datetime) -> None:
+    """A Checkout is paid with this card: its buyer has had their part of the referral it names.
 
     The part of one who was brought is noted by `note_payment`.
     """
     if checkout.referral_id is None:
         return
-    Referral.objects.filter(
+    earned = Referral.objects.filter(
         pk=checkout.referral_id,
         referrer_id=checkout.customer.user_id,
         state=Referral.State.EARNED,
-    ).update(state=Referral.State.REWARDED, rewarded_at=now)
+    )
+    referral = earned.select_for_update(no_key=True).first()
+    if referral is None:
+        return
+    if card is not None and _pays_with(referral.referred_id, card.fingerprint):
+        # The discount is had: the referrer's card was not known before they paid with it.
+        earned.update(state=Referral.State.VOID, reason=_SAME_CARD)
+    else:
+        earned.update(state=Referral.State.REWARDED, rewarded_at=now)
 
 
 def note_payment(
@@ -123,6 +133,15 @@ def note_payment(
         )
 
 
+def note_loss(customer: Customer, state: CustomerState) -> None:
+    """The customer is on no pro: what they earned their referrer is void if all was taken back."""
+    paid = [one for one in state.subscriptions if one.paid_cents or one.is_lost]
+    if paid and all(one.is_refunded or one.is_lost for one in paid):
+        Referral.objects.filter(referred=customer.user_id, state=Referral.State.EARNED).update(
+            state=Referral.State.VOID, reason=_TAKEN_BACK
+        )
+
+
 def earned_by(customer: Customer) -> list[Referral]:
     """What a customer on pro is to be credited for: nothing that an open Checkout takes off."""
     earned = Referral.objects.filter(referrer=customer.user_id, state=Referral.State.EARNED)
@@ -130,11 +149,15 @@ def earned_by(customer: Customer) -> list[Referral]:
 
 
 def credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
-    """Takes CREDIT_CENTS off the referrer's next invoice, once.
+    """Takes CREDIT_CENTS off the referrer's next invoice, once, however often it is tried."""
+    try:
+        _credit(referral, customer, stripe)
+    except StripeFailed:
+        Referral.objects.filter(pk=referral.pk).update(key_attempt=F("key_attempt") + 1)
+        raise
 
-    The key keeps a repetition after a crash from crediting twice, for the day that Stripe
-    remembers it; the worker repeats within half a minute.
-    """
+
+def _credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
     with transaction.atomic():
         referral = Referral.objects.select_for_update(no_key=True).get(pk=referral.pk)
         if referral.state != Referral.State.EARNED:
@@ -147,7 +170,8 @@ def credit(referral: Referral, customer: Customer, stripe: StripeApi) -> None:
             customer.stripe_id or "",
             cents=CREDIT_CENTS,
             note="For recommending Scalix",
-            idempotency_key=f"scalix-referral-{referral.pk}",
+            reference=f"referral-{referral.pk}",
+            idempotency_key=f"scalix-referral-{referral.pk}-{referral.key_attempt}",
         )
         referral.state, referral.rewarded_at = Referral.State.REWARDED, timezone.now()
         referral.credit_cents = CREDIT_CENTS

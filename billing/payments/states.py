@@ -5,6 +5,30 @@ Amounts are cents; moments are aware, in UTC.
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
+
+PAYING: Final = ("active", "trialing")
+"""The statuses of subscriptions that are paid up."""
+
+ENTITLING: Final = (*PAYING, "past_due")
+"""Those that give pro, the last one for a grace."""
+
+OWING: Final = ("past_due", "unpaid")
+"""Those in which an invoice has to be paid before anything goes on."""
+
+CHARGING: Final = (*PAYING, *OWING)
+"""Those in which one period follows another, and each is charged for."""
+
+OPEN: Final = (*CHARGING, "paused")
+"""Those that go on or can go on again."""
+
+OVER: Final = ("canceled", "incomplete_expired")
+"""Those that nothing leads out of."""
+
+DECIDED: Final = ("won", "lost", "warning_closed", "prevented")
+"""The statuses of disputes that nothing is to be done about any more."""
+
+_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # a period's may be a moment older than its period
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,23 @@ class SubscriptionState:
     price_cents: int = 0
     """What is paid for a period; it may be another sum than the price that is sold today."""
     invoices: tuple[InvoiceState, ...] = ()
+    earlier_disputes: tuple[str, ...] = ()
+    """The statuses of the disputes about any other invoice of it."""
+
+    @property
+    def disputes(self) -> frozenset[str]:
+        """The statuses of all disputes about it, whichever period they are about."""
+        return frozenset((*(one.dispute for one in self.invoices), *self.earlier_disputes)) - {""}
+
+    @property
+    def paid_since(self) -> dt.datetime:
+        """From when on invoices are the current period's."""
+        return self.period_starts_at - _FIRST_INVOICE
+
+    @property
+    def own_invoices(self) -> tuple[InvoiceState, ...]:
+        """Those of the current period itself."""
+        return tuple(one for one in self.invoices if one.created_at >= self.paid_since)
 
     @property
     def paid_cents(self) -> int:
@@ -52,6 +93,16 @@ class SubscriptionState:
     def refunded_cents(self) -> int:
         """Given back of it."""
         return sum(invoice.refunded_cents for invoice in self.invoices)
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether all that was paid for the current period was given back."""
+        return 0 < self.paid_cents <= self.refunded_cents
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a payment of it was lost in a dispute."""
+        return "lost" in self.disputes
 
 
 @dataclass(frozen=True, slots=True)

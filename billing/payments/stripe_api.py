@@ -8,7 +8,7 @@ request is wrong.  Cards, secrets and bodies never get into an error's text.
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
@@ -16,9 +16,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import stripe
 from django.conf import settings
+from stripe.params.billing_portal import SessionCreateParams as PortalParams
+from stripe.params.checkout import SessionCreateParams
 
 from billing.payments.catalogue import PRICES
 from billing.payments.states import (
+    DECIDED,
+    OVER,
     CardState,
     CustomerState,
     InvoiceState,
@@ -28,7 +32,7 @@ from billing.payments.states import (
 
 API_VERSION: Final = "2026-10-28.endive"
 OBJECT_KEY: Final = "scalix"
-"""Metadata of our products, prices and coupons.  A price that lost its lookup key keeps this."""
+"""Metadata of what is ours at Stripe.  A price that lost its lookup key keeps this."""
 
 PAGE_TIMEOUT: Final = 2.2
 """Seconds that a page's call of Stripe may take."""
@@ -37,7 +41,6 @@ PAGE_BEGINS: Final = 1.5
 """Seconds within which a page begins its calls; slow answers would add up."""
 
 _TOLERANCE_SECONDS: Final = 300
-_A_PERIOD_S_FIRST_INVOICE: Final = dt.timedelta(hours=1)  # may be a moment older than its period
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +53,10 @@ class StripeError(Exception):
 
 class StripeAway(StripeError):
     """It can't be reached, took too long, is too busy, or failed: try again later."""
+
+
+class StripeFailed(StripeAway):
+    """It answered that it failed, and answers so for a day to whoever asks with the same key."""
 
 
 class StripeRefused(StripeError):
@@ -94,8 +101,10 @@ def _translated(
 def _ours(error: stripe.StripeError) -> StripeError:
     name, status, code = type(error).__name__, error.http_status, error.code or ""
     text = f"{name} {status or ''} {code}".strip()
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StripeFailed(text)
     away = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError)
-    if away or status in (None, HTTPStatus.CONFLICT) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if away or status in (None, HTTPStatus.CONFLICT):
         return StripeAway(text)
     return StripeMissing(text) if code == "resource_missing" else StripeRefused(text)
 
@@ -153,14 +162,18 @@ class StripeApi:
         subscriptions = [one.to_dict() for one in listed.auto_paging_iter()]
         listed_invoices = self._v1.invoices.list({"customer": customer_id, "limit": 100})
         invoices = [one.to_dict() for one in listed_invoices.auto_paging_iter()]
+        has_paid = any(invoice["amount_paid"] > 0 for invoice in invoices)
+        disputes = self._disputes(customer_id) if has_paid else {}
         return CustomerState(
             id=customer_id,
             subscriptions=tuple(
-                self._subscription(one, invoices) for one in subscriptions if one["items"]["data"]
+                self._subscription(one, invoices, disputes)
+                for one in subscriptions
+                if one["items"]["data"]
             ),
             sessions=tuple(self._session_or_expired(one) for one in session_ids),
             card=_card(customer, subscriptions),
-            has_paid=any(invoice["amount_paid"] > 0 for invoice in invoices),
+            has_paid=has_paid,
             email=customer.get("email") or "",
         )
 
@@ -171,28 +184,53 @@ class StripeApi:
         found = (one.to_dict() for one in listed.auto_paging_iter())
         return [(one["customer"], _subscription(one, ())) for one in found if one["items"]["data"]]
 
+    def _disputes(self, customer_id: str) -> dict[str, str]:
+        """The status of the dispute about each invoice that has one.
+
+        A dispute names its charge, and a charge its payment intent: customers who have none, which
+        is nearly all, cost one call.
+        """
+        found: dict[str, str] = {}
+        charges = self._v1.charges.list({"customer": customer_id, "limit": 100})
+        for charge in charges.auto_paging_iter():
+            intent = charge.to_dict().get("payment_intent")
+            if not charge.disputed or not intent:
+                continue
+            statuses = [one.status for one in self._v1.disputes.list({"charge": charge.id}).data]
+            payments = self._v1.invoice_payments.list(
+                {"payment": {"type": "payment_intent", "payment_intent": intent}}
+            )
+            for payment in payments.to_dict()["data"]:
+                invoice_id = payment["invoice"]
+                found[invoice_id] = _weightiest([*statuses, found.get(invoice_id, "")])
+        return found
+
     def _subscription(
-        self, found: dict[str, Any], invoices: Sequence[dict[str, Any]]
+        self,
+        found: dict[str, Any],
+        invoices: Sequence[dict[str, Any]],
+        disputes: Mapping[str, str],
     ) -> SubscriptionState:
         """With the period's invoices and, where a credit paid them, the one that it came from.
 
         Who changes from a year to a month has months paid by what is left of the year.
         """
-        begins = _moment(_item(found)["current_period_start"]) - _A_PERIOD_S_FIRST_INVOICE
+        begins = _subscription(found, ()).paid_since
         wanted: list[dict[str, Any]] = []
-        for invoice in invoices:  # newest first
-            if _subscription_of(invoice) != found["id"]:
-                continue
+        own = [one for one in invoices if _subscription_of(one) == found["id"]]  # newest first
+        for invoice in own:
             paid_with_money = any(one["amount_paid"] for one in wanted)
             if _moment(invoice["created"]) < begins and paid_with_money:
                 break
             wanted.append(invoice)
-        return _subscription(found, tuple(self._invoice(one) for one in wanted))
-
-    def _invoice(self, invoice: dict[str, Any]) -> InvoiceState:
-        intents, refunded, dispute = (
-            self._payments(invoice) if invoice["amount_paid"] else ((), 0, "")
+        return _subscription(
+            found,
+            tuple(self._invoice(one, disputes.get(one["id"], "")) for one in wanted),
+            tuple(disputes[one["id"]] for one in own[len(wanted) :] if one["id"] in disputes),
         )
+
+    def _invoice(self, invoice: dict[str, Any], dispute: str) -> InvoiceState:
+        intents, refunded = self._payments(invoice) if invoice["amount_paid"] else ((), 0)
         next_attempt = invoice.get("next_payment_attempt")
         return InvoiceState(
             id=invoice["id"],
@@ -206,8 +244,8 @@ class StripeApi:
             next_attempt_at=_moment(next_attempt) if next_attempt else None,
         )
 
-    def _payments(self, invoice: dict[str, Any]) -> tuple[tuple[str, ...], int, str]:
-        """The invoice's payment intents, what was refunded of them, and a dispute's status."""
+    def _payments(self, invoice: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+        """The invoice's payment intents, and what was refunded of them."""
         payments = self._v1.invoice_payments.list(
             {
                 "invoice": invoice["id"],
@@ -216,7 +254,7 @@ class StripeApi:
             }
         )
         intents: list[str] = []
-        refunded, dispute = 0, ""
+        refunded = 0
         for one in payments.auto_paging_iter():
             intent = one.to_dict()["payment"].get("payment_intent")
             if not intent:
@@ -224,10 +262,7 @@ class StripeApi:
             intents.append(intent["id"])
             charge = intent.get("latest_charge") or {}
             refunded += charge.get("amount_refunded") or 0
-            if charge.get("disputed"):
-                disputes = self._v1.disputes.list({"payment_intent": intent["id"]}).data
-                dispute = disputes[0].status if disputes else dispute
-        return tuple(intents), refunded, dispute
+        return tuple(intents), refunded
 
     @_translated
     def session(self, session_id: str) -> SessionState:
@@ -263,13 +298,13 @@ class StripeApi:
     ) -> CreatedSession:
         """A Checkout page for one subscription.  The user's id only cross-checks."""
         metadata = {"user_id": user_id}
-        parameters: dict[str, Any] = {
+        parameters: SessionCreateParams = {
             "mode": "subscription",
             "customer": customer_id,
             "client_reference_id": user_id,
             "line_items": [{"price": price_id, "quantity": 1}],
             # A bank debit would be "complete" days before its money comes, or doesn't.
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "success_url": success_url,
             "cancel_url": cancel_url,
             "expires_at": int(expires_at.timestamp()),
@@ -279,8 +314,7 @@ class StripeApi:
         if coupon_id is not None:
             parameters["discounts"] = [{"coupon": coupon_id}]
         session = self._v1.checkout.sessions.create(
-            parameters,  # type: ignore[arg-type]
-            {"idempotency_key": idempotency_key},
+            parameters, {"idempotency_key": idempotency_key}
         ).to_dict()
         return CreatedSession(
             id=session["id"],
@@ -297,11 +331,10 @@ class StripeApi:
     @_translated
     def portal_url(self, *, customer_id: str, configuration_id: str | None, return_url: str) -> str:
         """A page where the customer manages card, invoices, plan and cancellation."""
-        parameters: dict[str, Any] = {"customer": customer_id, "return_url": return_url}
+        parameters: PortalParams = {"customer": customer_id, "return_url": return_url}
         if configuration_id:
             parameters["configuration"] = configuration_id
-        session = self._v1.billing_portal.sessions.create(parameters)  # type: ignore[arg-type]
-        return session.url
+        return self._v1.billing_portal.sessions.create(parameters).url
 
     # What we do to money --------------------------------------------------------------------
 
@@ -329,11 +362,28 @@ class StripeApi:
                 raise
 
     @_translated
-    def credit(self, customer_id: str, *, cents: int, note: str, idempotency_key: str) -> None:
-        """Takes `cents` off the customer's next invoices."""
-        self._v1.customers.balance_transactions.create(
+    def credit(
+        self, customer_id: str, *, cents: int, note: str, reference: str, idempotency_key: str
+    ) -> None:
+        """Takes `cents` off the customer's next invoices, once for each `reference`.
+
+        It is looked for first: a key is forgotten after a day, and is not the same after a failure.
+        """
+        balance = self._v1.customers.balance_transactions
+        listed = balance.list(customer_id, {"limit": 100})
+        if any(
+            one.to_dict()["metadata"].get(OBJECT_KEY) == reference
+            for one in listed.auto_paging_iter()
+        ):
+            return
+        balance.create(
             customer_id,
-            {"amount": -cents, "currency": "usd", "description": note},
+            {
+                "amount": -cents,
+                "currency": "usd",
+                "description": note,
+                "metadata": {OBJECT_KEY: reference},
+            },
             {"idempotency_key": idempotency_key},
         )
 
@@ -515,7 +565,11 @@ def _key_of(price: dict[str, Any]) -> str:
     return (price.get("metadata") or {}).get(OBJECT_KEY) or price.get("lookup_key") or ""
 
 
-def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> SubscriptionState:
+def _subscription(
+    found: dict[str, Any],
+    invoices: tuple[InvoiceState, ...],
+    earlier_disputes: tuple[str, ...] = (),
+) -> SubscriptionState:
     item = _item(found)
     price = item["price"]
     ends = found.get("cancel_at")
@@ -531,7 +585,13 @@ def _subscription(found: dict[str, Any], invoices: tuple[InvoiceState, ...]) -> 
         price_cents=price.get("unit_amount") or 0,
         cancels_at=_moment(ends) if ends else None,
         invoices=invoices,
+        earlier_disputes=earlier_disputes,
     )
+
+
+def _weightiest(statuses: Iterable[str]) -> str:
+    """Of several disputes about one invoice: one that is lost, else one that is open."""
+    return min(statuses, key=lambda one: (one != "lost", one in ("", *DECIDED), one == ""))
 
 
 def _subscription_of(invoice: dict[str, Any]) -> str:
@@ -542,9 +602,7 @@ def _subscription_of(invoice: dict[str, Any]) -> str:
 
 def _card(customer: dict[str, Any], subscriptions: Sequence[dict[str, Any]]) -> CardState | None:
     """The card of a subscription that goes on, else the customer's own."""
-    going_on = [
-        one for one in subscriptions if one["status"] not in ("canceled", "incomplete_expired")
-    ]
+    going_on = [one for one in subscriptions if one["status"] not in OVER]
     methods = [one.get("default_payment_method") for one in going_on]
     methods.append((customer.get("invoice_settings") or {}).get("default_payment_method"))
     for method in methods:

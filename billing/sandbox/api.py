@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from billing.sandbox import calls, reading
-from billing.sandbox.errors import ApiError, CardDeclined
+from billing.sandbox.errors import ApiError, CardDeclined, Failed
 from billing.sandbox.faults import Faults
 from billing.sandbox.params import Params, nested
 from billing.sandbox.sandbox import Sandbox, shown
@@ -56,7 +56,8 @@ class Api:
     def _once(self, request: web.Request, pairs: list[tuple[str, str]]) -> tuple[int, Object, bool]:
         """Status, answer, and whether it is the stored one of this idempotency key.
 
-        A refusal is not stored: nothing was done, so the next try may do it.  A declined card is.
+        A refusal is not stored: nothing was done, so the next try may do it.  A declined card and
+        a failure are.
         """
         store, method, path = self.sandbox.store, request.method, request.match_info["path"]
         name = request.headers.get("Idempotency-Key", "") if method == "POST" else ""
@@ -73,8 +74,9 @@ class Api:
                 return row[1], json.loads(row[2]), True
             status = 200
             try:
+                self.faults.within(method)
                 body = self._answer(method, path, Params(nested(pairs)))
-            except CardDeclined as error:  # what the bank said stays written
+            except (CardDeclined, Failed) as error:  # what the bank said stays written
                 status, body = error.status, error.body()
             if name:
                 store.db.execute(

@@ -1,7 +1,7 @@
 """Refusals, in Stripe's shape.
 
 ApiError: nothing that the call did stays.  CardDeclined: the failed attempt stays, as it does at
-a bank.
+a bank.  Failed: nothing was done, and the same idempotency key is answered so from then on.
 """
 
 from typing import Any
@@ -32,6 +32,13 @@ class CardDeclined(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "card_declined", status=402)
+
+
+class Failed(ApiError):
+    """A mistake of the API's own."""
+
+    def __init__(self) -> None:
+        super().__init__("An unknown error occurred.", status=500)
 
 
 def missing(kind: str, object_id: str, param: str = "id") -> ApiError:

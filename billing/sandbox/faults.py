@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from billing.sandbox.errors import ApiError
+from billing.sandbox.errors import ApiError, Failed
 
-Mode = Literal["ok", "503", "429", "hang", "drop"]
-MODES: Final = ("ok", "503", "429", "hang", "drop")
+Mode = Literal["ok", "500", "503", "429", "hang", "drop"]
+MODES: Final = ("ok", "500", "503", "429", "hang", "drop")
 
 
 @dataclass
@@ -26,6 +26,11 @@ class Faults:
             raise ApiError("The API is out of order.", status=503)
         elif self.mode == "429":
             raise ApiError("Too many requests.", "rate_limit", status=429)
+
+    def within(self, method: str) -> None:
+        """Fails once a call that changes something has begun: its key is used up."""
+        if self.mode == "500" and method == "POST":
+            raise Failed
 
     @property
     def hangs_up(self) -> bool:

@@ -134,7 +134,7 @@ class Params:
         given = self._tree.pop(name, None) or {}
         if not isinstance(given, dict):
             raise _wrong(self._full(name), "It has to be a group.")
-        return self._kept(Params(given, self._full(name)))
+        return self._kept(type(self)(given, self._full(name)))
 
     def groups(self, name: str) -> list["Params"]:
         """A list of groups."""
@@ -142,7 +142,7 @@ class Params:
         if not all(isinstance(one, dict) for one in found):
             raise _wrong(self._full(name), "It has to be a list of groups.")
         path = self._full(name)
-        return [self._kept(Params(one, f"{path}[{at}]")) for at, one in enumerate(found)]
+        return [self._kept(type(self)(one, f"{path}[{at}]")) for at, one in enumerate(found)]
 
     def texts(self, name: str) -> list[str]:
         """A list of texts."""

@@ -67,6 +67,8 @@ _EXPANDED: Final = {
     "product": "product",
     "subscription": "subscription",
 }
+_UNDATED: Final = ("billing_portal.configuration", "payment_method")
+"""Whose lists can't be narrowed by when their objects were created."""
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     "gt": lambda a, b: a > b,
     "lte": lambda a, b: a <= b,
@@ -87,25 +89,29 @@ def retrieved(sandbox: Sandbox, kind: str, object_id: str) -> Object:
 def listed(sandbox: Sandbox, path: str, params: Params) -> Object:
     """A page of the objects that fit, newest first."""
     kind = KINDS[path]
-    limit = params.optional_whole("limit", 1, 100) or 10
-    after, before = params.optional("starting_after"), params.optional("ending_before")
     owner = params.optional(_OWNERS[kind]) if kind in _OWNERS else None
-    created = params.group("created")
+    created = params.group("created") if kind not in _UNDATED else Params({})
     since = created.optional_whole("gte", high=LATEST) or 0
     fits = [*_fits(sandbox, kind, params), *_created(created)]
-    params.done()
     found = [
         one
         for one in sandbox.store.every(kind, owner=owner or "", since=since)
         if not one.get("deleted") and all(fit(one) for fit in fits)
     ]
+    return page(kind, found, f"/v1/{path}", params)
+
+
+def page(kind: str, found: list[Object], url: str, params: Params) -> Object:
+    """The page of these objects that the parameters ask for."""
+    limit = params.optional_whole("limit", 1, 100) or 10
+    after, before = params.optional("starting_after"), params.optional("ending_before")
     if before:
         found = found[: _place(kind, found, before, "ending_before")]
-        page, more = found[-limit:], len(found) > limit
+        part, more = found[-limit:], len(found) > limit
     else:
         begin = _place(kind, found, after, "starting_after") + 1 if after else 0
-        page, more = found[begin : begin + limit], len(found) > begin + limit
-    return shapes.list_of([shown(one) for one in page], f"/v1/{path}", has_more=more)
+        part, more = found[begin : begin + limit], len(found) > begin + limit
+    return shapes.list_of([shown(one) for one in part], url, has_more=more)
 
 
 def expand(sandbox: Sandbox, found: Any, path: list[str]) -> None:
@@ -135,7 +141,12 @@ def _fits(sandbox: Sandbox, kind: str, params: Params) -> Iterator[Fits]:
     for name in _FLAGS.get(kind, ()):
         if (flag := params.flag(name)) is not None:
             yield _same(name, flag)
-    special = {"subscription": _subscriptions, "invoice": _invoices, "price": _prices}
+    special = {
+        "subscription": _subscriptions,
+        "invoice": _invoices,
+        "invoice_payment": _payments,
+        "price": _prices,
+    }
     if kind in special:
         yield special[kind](params)
     if kind == "event":
@@ -167,6 +178,13 @@ def _subscriptions(params: Params) -> Fits:
 def _invoices(params: Params) -> Fits:
     wanted = params.optional("subscription")
     return lambda one: wanted in (None, invoices.subscription_of(one))
+
+
+def _payments(params: Params) -> Fits:
+    given = params.group("payment")
+    given.choice("type", "payment_intent")
+    intent = given.optional("payment_intent")
+    return lambda one: intent in (None, one["payment"]["payment_intent"])
 
 
 def _prices(params: Params) -> Fits:

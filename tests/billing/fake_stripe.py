@@ -32,7 +32,7 @@ class FakeStripe(StripeApi):
         self.cards: dict[str, CardState] = {}
         self.credits: list[tuple[str, int]] = []
         self.credit_fails = False
-        self._credit_keys: set[str] = set()
+        self._credited: set[str] = set()
 
     def set(
         self, customer_id: str, *subscriptions: SubscriptionState, has_paid: bool = True
@@ -65,12 +65,14 @@ class FakeStripe(StripeApi):
             ]
             self.states[customer_id] = replace(state, subscriptions=tuple(left))
 
-    def credit(self, customer_id: str, *, cents: int, note: str, idempotency_key: str) -> None:
+    def credit(
+        self, customer_id: str, *, cents: int, note: str, reference: str, idempotency_key: str
+    ) -> None:
         self._answer()
         if self.credit_fails:
             raise StripeAway("APIConnectionError")
-        if idempotency_key not in self._credit_keys:
-            self._credit_keys.add(idempotency_key)
+        if reference not in self._credited:
+            self._credited.add(reference)
             self.credits.append((customer_id, cents))
 
     def every_subscription(self) -> list[tuple[str, SubscriptionState]]:

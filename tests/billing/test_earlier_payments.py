@@ -16,7 +16,7 @@ from billing.models import Subscription
 from billing.payments.catalogue import ANNUAL, MONTHLY
 from billing.payments.entitlement import GRACE
 from billing.payments.fulfilment import refresh
-from billing.payments.models import Customer, SyncedObject
+from billing.payments.models import Customer, SyncedObject, TierChange
 from billing.payments.stripe_api import worker_api
 from billing.payments.sync import sync
 from tests.billing.fake_stripe import FakeStripe, subscription
@@ -174,6 +174,53 @@ def test_a_refunded_subscription_charges_nothing_in_the_next_period(
 
     assert [one["id"] for one in charges(stripe, customer)] == [first["id"]]
     assert Subscription.objects.tier_of(bob.user.pk) == "free"
+
+
+# A dispute that outlives its period -----------------------------------------------------------
+
+
+def renewed_while_disputed(stripe: StripeSandbox, person: Person) -> tuple[Customer, str]:
+    """Bought, disputed in the first month, and renewed since; the first month's charge."""
+    customer = bought(stripe, person, MONTHLY.key)
+    [first] = charges(stripe, customer)
+    stripe.control("dispute", charge=first["id"], status="needs_response")
+    assert looked_at(person).disputed
+    stripe.control("clock", advance=40 * DAY)
+    return looked_at(person), first["id"]
+
+
+def test_an_open_dispute_stays_flagged_after_its_period_until_it_is_won(
+    stripe: StripeSandbox, bob: Person
+) -> None:
+    customer, first = renewed_while_disputed(stripe, bob)
+    assert len(charges(stripe, customer)) == 2
+    assert customer.disputed
+    assert Subscription.objects.tier_of(bob.user.pk) == "pro"
+
+    stripe.control("dispute", charge=first, status="won")
+
+    assert not looked_at(bob).disputed
+    assert Subscription.objects.tier_of(bob.user.pk) == "pro"
+
+
+def test_a_dispute_that_is_lost_in_a_later_period_ends_its_subscription(
+    stripe: StripeSandbox, bob: Person
+) -> None:
+    customer, first = renewed_while_disputed(stripe, bob)
+
+    stripe.control("dispute", charge=first, status="lost")
+    looked_at(bob)
+
+    assert Subscription.objects.tier_of(bob.user.pk) == "free"
+    assert stripe.get(f"subscriptions/{customer.subscription_id}")["status"] == "canceled"
+    trail = TierChange.objects.filter(user=bob.user).order_by("id")
+    assert [(one.after, one.reason) for one in trail] == [
+        ("pro", "active"),
+        ("free", "dispute lost"),
+    ]
+    stripe.control("clock", advance=70 * DAY)
+    assert not looked_at(bob).disputed
+    assert len(charges(stripe, customer)) == 2, "it charges no more"
 
 
 # An invoice in the midst of a period --------------------------------------------------------

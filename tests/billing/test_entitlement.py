@@ -99,6 +99,7 @@ def test_a_period_that_cost_nothing_is_not_refunded() -> None:
         ("under_review", "pro", True),
         ("won", "pro", False),
         ("warning_closed", "pro", False),
+        ("prevented", "pro", False),
         ("lost", "free", False),
     ],
 )
@@ -107,6 +108,24 @@ def test_a_dispute_flags_and_a_lost_one_ends_the_tier(
 ) -> None:
     found = given(subscription(invoices=(invoice(dispute=status),)))
     assert (found.tier, found.disputed) == (tier, flagged)
+
+
+def test_a_dispute_of_what_has_ended_stays_flagged_until_it_is_decided() -> None:
+    ended = subscription("canceled", id="sub_0", earlier_disputes=("under_review",))
+    assert given(subscription(), ended).disputed
+    assert not given(subscription(), subscription("canceled", earlier_disputes=("won",))).disputed
+
+
+@pytest.mark.parametrize("status", ["active", "past_due", "unpaid", "paused"])
+def test_a_payment_of_any_period_that_is_lost_voids_what_goes_on(status: str) -> None:
+    found = given(subscription(status, earlier_disputes=("lost",)))
+    assert (found.tier, found.reason) == ("free", "dispute lost")
+    assert [one.id for one in found.void] == ["sub_1"]
+
+
+def test_a_payment_that_was_lost_voids_no_other_subscription() -> None:
+    found = given(subscription("canceled", earlier_disputes=("lost",)), subscription(id="sub_2"))
+    assert (found.tier, found.void, found.surplus) == ("pro", (), ())
 
 
 def test_a_price_of_somebody_else_gives_nothing() -> None:

@@ -1,5 +1,6 @@
 """What is owed at Stripe after a tier was written: what is refused stays owed and takes nothing."""
 
+import datetime as dt
 import logging
 from dataclasses import replace
 from typing import Any
@@ -176,6 +177,51 @@ def test_a_refund_that_works_at_last_is_recorded_and_mailed_once(customer: Custo
     assert OutgoingMail.objects.filter(kind="second_refunded").count() == 1
     customer.refresh_from_db()
     assert (customer.subscription_id, customer.refresh_wanted_at) == ("sub_a", None)
+
+
+def second_owing(status: str) -> SubscriptionState:
+    """A second subscription whose renewal is not paid, and whose month before was used up."""
+    second = subscription(status, id="sub_b", created_at=timezone.now() - dt.timedelta(days=41))
+    [used] = second.invoices
+    used = replace(used, created_at=used.created_at - dt.timedelta(days=30))
+    open_one = replace(
+        second.invoices[0], id="in_open", status="open", paid_cents=0, payment_intents=()
+    )
+    return replace(second, invoices=(open_one, used))
+
+
+@pytest.mark.parametrize("status", ["past_due", "unpaid"])
+def test_a_second_one_that_is_owed_is_cancelled_and_gives_back_no_month_that_was_used(
+    status: str, customer: Customer, stripe_double: FakeStripe
+) -> None:
+    stripe_double.set("cus_1", subscription(id="sub_a"), second_owing(status))
+
+    for _ in range(2):
+        refresh(customer.pk, stripe_double)
+
+    assert stripe_double.refunds == []
+    assert stripe_double.cancelled == ["sub_b"]
+    done = Repayment.objects.get()
+    assert (done.subscription_id, done.owes_refund, done.refunded_cents) == ("sub_b", False, 0)
+    assert done.done_at is not None
+    assert not OutgoingMail.objects.filter(kind="second_refunded").exists()
+    customer.refresh_from_db()
+    assert customer.refresh_wanted_at is None
+
+
+def test_a_second_one_that_a_credit_paid_gives_back_no_earlier_payment(
+    customer: Customer, stripe_double: FakeStripe
+) -> None:
+    second = replace(second_owing("active"), created_at=timezone.now())
+    credited = replace(second.invoices[0], status="paid", due_cents=0)
+    second = replace(second, invoices=(credited, *second.invoices[1:]))
+    stripe_double.set("cus_1", subscription(id="sub_a"), second)
+
+    refresh(customer.pk, stripe_double)
+
+    assert stripe_double.refunds == []
+    assert stripe_double.cancelled == ["sub_b"]
+    assert not OutgoingMail.objects.filter(kind="second_refunded").exists()
 
 
 # What was taken back ------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Users who bring users: both gain once, nobody gains from themselves."""
 
 import datetime as dt
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.db.models import QuerySet
@@ -11,7 +13,7 @@ from accounts import visitors
 from accounts.identifiers import uuid7
 from accounts.models import User, Visitor
 from billing.payments import checkout, inbox, referrals
-from billing.payments.models import Customer, OutgoingMail, Referral
+from billing.payments.models import Checkout, Customer, OutgoingMail, Referral
 from billing.payments.states import CardState
 from tests.billing.fake_stripe import FakeStripe, subscription
 from tests.conftest import Person
@@ -169,6 +171,74 @@ def test_the_referrers_own_card_gains_nothing(
     referral = of(dora.user).get()
     assert (referral.state, referral.reason) == ("void", "both pay with the same card")
     assert stripe_double.credits == []
+
+
+def uses(customer: Customer, referral: Referral) -> None:
+    """The customer's Checkout, with the discount of this referral, is paid."""
+    Checkout.objects.create(
+        customer=customer,
+        stripe_id="cs_1",
+        url="http://127.0.0.1:9/",
+        price_key="scalix_pro_monthly",
+        lines=[],
+        total_cents=1199,
+        referral=referral,
+        expires_at=timezone.now() + dt.timedelta(minutes=31),
+    )
+
+
+@pytest.mark.parametrize(("own", "state"), [("fingerprint", "void"), ("another", "rewarded")])
+def test_the_referrers_own_card_gains_nothing_where_it_is_known_only_at_their_own_upgrade(
+    own: str, state: str, stripe_double: FakeStripe, customer: Customer, dora: Customer
+) -> None:
+    stripe_double.cards = {"cus_2": CardState("visa", "4242", "fingerprint")}
+    pays(dora, stripe_double)
+    assert of(dora.user).get().state == "earned"
+    stripe_double.cards["cus_1"] = CardState("visa", "4242", own)
+    uses(customer, of(dora.user).get())
+
+    pays(customer, stripe_double)
+
+    referral = of(dora.user).get()
+    assert (referral.state, bool(referral.rewarded_at)) == (state, state == "rewarded")
+    assert stripe_double.credits == []
+
+
+@pytest.mark.parametrize("status", ["active", "canceled"])
+@pytest.mark.parametrize("fields", [{"refunded_cents": 2999}, {"dispute": "lost"}])
+def test_what_was_earned_is_void_once_the_payment_that_earned_it_is_taken_back(
+    fields: dict[str, Any],
+    status: str,
+    stripe_double: FakeStripe,
+    customer: Customer,
+    dora: Customer,
+) -> None:
+    pays(dora, stripe_double)
+    assert of(dora.user).get().state == "earned"
+    paid = subscription(status)
+    stripe_double.set("cus_2", replace(paid, invoices=(replace(paid.invoices[0], **fields),)))
+    Customer.objects.filter(pk=dora.pk).update(refresh_wanted_at=timezone.now())
+    inbox.drain(stripe_double)
+
+    referral = of(dora.user).get()
+    assert (referral.state, referral.reason) == (
+        "void",
+        "the payment that earned it was taken back",
+    )
+    assert checkout.offers_for(customer.user, None).monthly.total_cents == 1499
+    pays(customer, stripe_double)
+    assert stripe_double.credits == []
+
+
+def test_what_was_earned_stays_when_the_other_just_stops_paying(
+    stripe_double: FakeStripe, customer: Customer, dora: Customer
+) -> None:
+    pays(dora, stripe_double)
+    stripe_double.set("cus_2", subscription("canceled"))
+    Customer.objects.filter(pk=dora.pk).update(refresh_wanted_at=timezone.now())
+    inbox.drain(stripe_double)
+
+    assert of(dora.user).get().state == "earned"
 
 
 def test_nothing_is_earned_by_whoever_pays_after_the_referral_has_expired(

@@ -84,6 +84,22 @@ def test_the_api_can_be_out_of_order(
     assert shop.v1.customers.list().data == []
 
 
+def test_a_failure_is_answered_the_same_again_for_its_key(shop: Shop) -> None:
+    once = client(shop.base, max_network_retries=0)
+    shop.control("faults", mode="500")
+    with pytest.raises(stripe.APIError):
+        once.customers.create({}, {"idempotency_key": "user-1"})
+    shop.control("faults", mode="ok")
+    with pytest.raises(stripe.APIError) as again:
+        once.customers.create({}, {"idempotency_key": "user-1"})
+    assert again.value.http_status == 500
+    assert shop.v1.customers.list().data == []
+
+    once.customers.create({}, {"idempotency_key": "user-1-again"})
+
+    assert len(shop.v1.customers.list().data) == 1
+
+
 def test_the_api_can_hang(shop: Shop) -> None:
     shop.control("faults", mode="hang", seconds=60)
     impatient = stripe.RequestsClient(timeout=0.2)

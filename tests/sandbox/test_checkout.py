@@ -170,3 +170,18 @@ def test_no_card_number_is_ever_kept(shop: Shop, tmp_path: Path) -> None:
     assert b"4539578763621486" not in written
     assert b"5555555555554444" not in written
     assert b"5555 5555" not in written
+
+
+def test_a_parameter_that_the_api_has_dropped_is_refused_and_nothing_is_made(shop: Shop) -> None:
+    customer = shop.customer().id
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        shop.session(customer, payment_method_types=["card"])
+    assert (refused.value.code, refused.value.param) == (
+        "parameter_unknown",
+        "payment_method_types",
+    )
+    assert shop.v1.checkout.sessions.list().data == []
+
+    shop.session(customer, allowed_payment_method_types=["card"])
+
+    assert len(shop.v1.checkout.sessions.list().data) == 1

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from billing.sandbox import cards, checkout, payment_methods, shapes, subscriptions
+from billing.sandbox import cards, checkout, payment_methods, reading, shapes, subscriptions
 from billing.sandbox.calls.call import Call, texts
 from billing.sandbox.errors import ApiError, missing
 from billing.sandbox.params import LARGEST_AMOUNT, Params
@@ -56,6 +56,15 @@ def add_balance(sandbox: Sandbox, params: Params, customer_id: str) -> Object:
     return sandbox.store.put(found)
 
 
+def list_balance(sandbox: Sandbox, params: Params, customer_id: str) -> Object:
+    """What has moved the balance by a call, newest first."""
+    sandbox.need("customer", customer_id)
+    kind = "customer_balance_transaction"
+    found = sandbox.store.every(kind, owner=customer_id)
+    url = f"/v1/customers/{customer_id}/balance_transactions"
+    return reading.page(kind, found, url, params)
+
+
 def attach(sandbox: Sandbox, params: Params, method_id: str) -> Object:
     """Gives a customer one of Stripe's ready-made cards, as `pm_card_visa`."""
     customer = sandbox.need("customer", params.text("customer"), "customer")
@@ -86,6 +95,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("POST", "customers"): create_customer,
     ("POST", "customers/*"): update_customer,
     ("DELETE", "customers/*"): delete_customer,
+    ("GET", "customers/*/balance_transactions"): list_balance,
     ("POST", "customers/*/balance_transactions"): add_balance,
     ("POST", "payment_methods/*/attach"): attach,
 }

@@ -8,22 +8,18 @@ from billing.sandbox.params import Params
 from billing.sandbox.sandbox import Sandbox
 from billing.sandbox.store import Object, new_id
 
-_FEATURES: Final = (
-    "customer_update",
-    "invoice_history",
-    "payment_method_update",
-    "subscription_cancel",
-    "subscription_update",
-)
-
-_DETAILS: Final = (
-    "allowed_updates",
-    "cancellation_reason",
-    "default_allowed_updates",
-    "proration_behavior",
-    "schedule_at_period_end",
-)
-"""Of features: kept as they are given, and without effect here."""
+_FEATURES: Final[dict[str, tuple[str, ...]]] = {
+    "customer_update": ("allowed_updates",),
+    "invoice_history": (),
+    "payment_method_update": (),
+    "subscription_cancel": ("cancellation_reason", "proration_behavior"),
+    "subscription_update": (
+        "default_allowed_updates",
+        "proration_behavior",
+        "schedule_at_period_end",
+    ),
+}
+"""With the details of each that are kept as they are given, and are without effect here."""
 
 
 def create_session(sandbox: Sandbox, params: Params, _: str) -> Object:
@@ -85,19 +81,19 @@ def _given(params: Params, found: Object) -> Object:
     )
     features = params.group("features")
     for name in _FEATURES:
-        found["features"][name] |= _feature(features.group(name))
+        found["features"][name] |= _feature(name, features.group(name))
     params.ignore("login_page")
     return found
 
 
-def _feature(given: Params) -> Object:
+def _feature(name: str, given: Params) -> Object:
     """What is given of a feature."""
-    found: Object = {name: given.free(name) for name in _DETAILS if name in given}
+    found: Object = {detail: given.free(detail) for detail in _FEATURES[name] if detail in given}
     if "enabled" in given:
         found["enabled"] = given.flag("enabled")
-    if "mode" in given:
+    if name == "subscription_cancel" and "mode" in given:
         found["mode"] = given.choice("mode", "at_period_end", "immediately")
-    if "products" in given:
+    if name == "subscription_update" and "products" in given:
         found["products"] = [
             {"product": one.text("product"), "prices": one.texts("prices")}
             for one in given.groups("products")

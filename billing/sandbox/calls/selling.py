@@ -42,7 +42,9 @@ def create_session(sandbox: Sandbox, params: Params, _: str) -> Object:
     found["_subscription_metadata"] = params.group("subscription_data").metadata()
     found["url"] = f"{sandbox.base}/c/pay/{found['id']}"
     params.ignore("automatic_tax", "billing_address_collection", "customer_update", "locale")
-    params.ignore("payment_method_collection", "payment_method_types", "submit_type", "ui_mode")
+    params.ignore("payment_method_collection", "submit_type", "ui_mode")
+    if params.texts("allowed_payment_method_types") not in ([], ["card"]):
+        raise ApiError("Only cards are taken here.", "", "allowed_payment_method_types")
     return sandbox.store.put(found)
 
 
