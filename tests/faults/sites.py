@@ -1,0 +1,89 @@
+"""Products to be treated badly: their settings, and what has to be put under them first."""
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from tests.gateway_server import GatewayServer
+
+_LIBFAKETIME: Final = "faketime/libfaketime.so.1"
+_LIBRARIES: Final = (Path("/usr/lib"), Path("/usr/local/lib"))
+_START_SECONDS: Final = 45
+"""So long before its clock strikes is a product started, at least."""
+DISK_BYTES: Final = 256 * 1024 * 1024
+
+
+@contextmanager
+def site(
+    *, web_processes: int = 4, settings: Mapping[str, str] | None = None
+) -> Iterator[GatewayServer]:
+    """A product in a state folder that goes away with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="scalix-faults-") as folder,
+        GatewayServer(Path(folder), web_processes=web_processes, settings=settings) as running,
+    ):
+        yield running
+
+
+def find_libfaketime() -> Path | None:
+    """Debian's `libfaketime`, which gives programs another clock, if it is installed."""
+    for folder in _LIBRARIES:
+        for found in (*folder.glob(_LIBFAKETIME), *folder.glob(f"*/{_LIBFAKETIME}")):
+            return found
+    return None
+
+
+def may_mount() -> bool:
+    """Whether a file system of one's own can be mounted here."""
+    return os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+def until(what: Literal["hour", "month"]) -> dt.timedelta:
+    """How far ahead a clock must be for an hour, or a month and a day with it, to end soon."""
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=_START_SECONDS)
+    if what == "month":
+        end = (soon.replace(day=1) + dt.timedelta(days=32)).replace(day=1, hour=0)
+    else:
+        end = soon + dt.timedelta(hours=1)
+        if end.hour == 0:  # the day's end is another fault
+            end += dt.timedelta(hours=1)
+    return end.replace(minute=0, second=0, microsecond=0) - soon
+
+
+def clock_settings(library: Path, ahead: dt.timedelta) -> dict[str, str]:
+    """Settings of a product all of whose processes, its stores too, have a clock that is ahead."""
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"+{ahead.total_seconds():.0f}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # durations are as long as ever
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@contextmanager
+def on_a_small_disk(site: GatewayServer) -> Iterator[Path]:
+    """Moves the product's Postgres to a file system of its own, whose folder this gives.
+
+    The product is started anew on it; in the end it is stopped and its data is gone.
+    """
+    data = site.product.paths.postgres_data
+    with tempfile.TemporaryDirectory(prefix="scalix-disk-") as folder:
+        disk = Path(folder)
+        site.product.stop()
+        mount = ("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", folder)
+        subprocess.run(mount, check=True)
+        try:
+            shutil.move(data.resolve(), disk / "postgres")
+            data.unlink(missing_ok=True)
+            data.symlink_to(disk / "postgres")
+            site.start_again()
+            yield disk
+            site.product.stop()
+        finally:
+            subprocess.run(("umount", "--lazy", folder), check=True)
