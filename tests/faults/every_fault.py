@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -45,7 +44,7 @@ class Fault:
 
 
 EVERY: Final = (
-    Fault("kill-web", "kill -9 of web processes", scripts.kill("web")),
+    Fault("kill-web", "kill -9 of web processes", scripts.kill("web"), rounds=2),
     Fault("kill-worker", "kill -9 of the worker", scripts.kill_worker, rounds=4),
     Fault("kill-postgres", "kill -9 of Postgres", scripts.kill("postgres"), rounds=2),
     Fault("kill-valkey", "kill -9 of Valkey", scripts.kill("valkey"), rounds=4, of_redis=True),
@@ -78,9 +77,7 @@ def prove(fault: Fault, scale: Scale, *, ledger_mode: bool = False, seed: int = 
         settings |= sites.clock_settings(library, ahead)
     if fault.fills_disk and not sites.may_mount():
         raise NotHere("only root may mount a file system")
-    with sites.site(settings=settings) as site, ExitStack() as disks:
-        if fault.fills_disk:
-            disks.enter_context(sites.on_a_small_disk(site))
+    with sites.site(settings=settings, small_disk=fault.fills_disk) as site:
         verdict = strike_once(site, fault, each, seed=seed, clock_ahead=ahead)
         for number in range(1, fault.rounds):
             site.product.stop()
@@ -103,7 +100,6 @@ def strike_once(
         site, fault.script, scale, name=f"{fault.name}-{seed}", seed=seed, clock_ahead=clock_ahead
     )
     verdict, books = uvloop.run(struck)
-    verdict.fault = fault.title
     if fault.orderly:
         note_rude_ends(verdict, books.sent, books.rows)
     if fault.crosses and len(in_windows(books.rows, "requests_per_hour")) < 2:

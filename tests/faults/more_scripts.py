@@ -35,10 +35,10 @@ def _hour(strike: Strike) -> dt.datetime:
 
 
 async def fill_the_disk(strike: Strike) -> None:
-    """Leaves no byte on the disk that Postgres's data is on, for a while."""
+    """Leaves no byte on the disk that the product's state is on, Postgres's too, for a while."""
     await strike.struck()
     until = moment() + strike.scale.frozen_seconds
-    filler = strike.site.product.paths.postgres_data.resolve().parent / "filler"
+    filler = strike.site.product.paths.var / "filler"
     with filler.open("wb", buffering=0) as file:
         while moment() < until:
             _fill_up(file.fileno())

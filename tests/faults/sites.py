@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,14 +21,27 @@ DISK_BYTES: Final = 256 * 1024 * 1024
 
 @contextmanager
 def site(
-    *, web_processes: int = 4, settings: Mapping[str, str] | None = None
+    *,
+    web_processes: int = 4,
+    settings: Mapping[str, str] | None = None,
+    small_disk: bool = False,
 ) -> Iterator[GatewayServer]:
-    """A product in a state folder that goes away with it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="scalix-faults-") as folder,
-        GatewayServer(Path(folder), web_processes=web_processes, settings=settings) as running,
-    ):
-        yield running
+    """A product in a state folder that goes away with it, on a disk of its own if it is to fill."""
+    with tempfile.TemporaryDirectory(prefix="scalix-faults-") as folder, ExitStack() as disk:
+        if small_disk:
+            disk.enter_context(_mounted(folder))
+        with GatewayServer(Path(folder), web_processes=web_processes, settings=settings) as running:
+            yield running
+
+
+@contextmanager
+def _mounted(folder: str) -> Iterator[None]:
+    options = f"size={DISK_BYTES},mode=0700"
+    subprocess.run(("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder), check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(("umount", "--lazy", folder), check=True)
 
 
 def find_libfaketime() -> Path | None:
@@ -44,9 +57,9 @@ def may_mount() -> bool:
     return os.geteuid() == 0 and shutil.which("mount") is not None
 
 
-def until(what: Literal["hour", "month"]) -> dt.timedelta:
-    """How far ahead a clock must be for an hour, or a month and a day with it, to end soon."""
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=_START_SECONDS)
+def until(what: Literal["hour", "month"], seconds: float = _START_SECONDS) -> dt.timedelta:
+    """How far ahead a clock must be for an hour, or a month and a day with it, to end then."""
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
     if what == "month":
         end = (soon.replace(day=1) + dt.timedelta(days=32)).replace(day=1, hour=0)
     else:
@@ -64,26 +77,3 @@ def clock_settings(library: Path, ahead: dt.timedelta) -> dict[str, str]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # durations are as long as ever
         "DONT_FAKE_MONOTONIC": "1",
     }
-
-
-@contextmanager
-def on_a_small_disk(site: GatewayServer) -> Iterator[Path]:
-    """Moves the product's Postgres to a file system of its own, whose folder this gives.
-
-    The product is started anew on it; in the end it is stopped and its data is gone.
-    """
-    data = site.product.paths.postgres_data
-    with tempfile.TemporaryDirectory(prefix="scalix-disk-") as folder:
-        disk = Path(folder)
-        site.product.stop()
-        mount = ("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", folder)
-        subprocess.run(mount, check=True)
-        try:
-            shutil.move(data.resolve(), disk / "postgres")
-            data.unlink(missing_ok=True)
-            data.symlink_to(disk / "postgres")
-            site.start_again()
-            yield disk
-            site.product.stop()
-        finally:
-            subprocess.run(("umount", "--lazy", folder), check=True)
