@@ -13,7 +13,6 @@ from tests.faults.verdict import Verdict, in_windows, note_rude_ends
 from tests.gateway_server import GatewayServer
 
 LEDGER: Final = {"REDIS_AWAY": "ledger"}
-_IMPATIENT: Final = {"GATEWAY_SILENCE_SECONDS": "2", "GATEWAY_DEADLINE_SECONDS": "5"}
 
 
 class NotHere(Exception):
@@ -57,7 +56,10 @@ EVERY: Final = (
     Fault("sigterm", "SIGTERM to web processes", more_scripts.stop_web_processes, orderly=True),
     Fault("stop", "Ctrl-C and a new start", more_scripts.stop_all, times=5, orderly=True),
     Fault(
-        "silent", "an upstream that never answers", more_scripts.answer_nothing, settings=_IMPATIENT
+        "silent",
+        "an upstream that never answers",
+        more_scripts.answer_nothing,
+        settings=sites.IMPATIENT,
     ),
     Fault("hang-up", "clients that hang up", more_scripts.hang_up),
 )

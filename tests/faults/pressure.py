@@ -123,6 +123,15 @@ class Pressure:
                 looked_at = len(self.sent)
                 await asyncio.sleep(0.005)
 
+    async def refused(self, count: int, seconds: float) -> None:
+        """Returns when limits have refused so many more requests; TimeoutError."""
+        looked_at = len(self.sent)
+        async with asyncio.timeout(seconds):
+            while count > 0:
+                await asyncio.sleep(0.005)
+                count -= sum(one.reply.status == 429 for one in self.sent[looked_at:])
+                looked_at = len(self.sent)
+
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._at_once):

@@ -108,7 +108,7 @@ def run_race(server: GatewayServer, limit: Limit, requests: int = REQUESTS) -> R
 
 def _wait_for_room(limit: Limit) -> None:
     """Returns when the window has long enough to go."""
-    room = min(20, limit.turns // 3)
+    room = min(20, limit.turns // 5)
     while limit.turns and limit.turns - time.time() % limit.turns < room:
         time.sleep(0.1)
 
@@ -122,9 +122,8 @@ async def _all_at_once(
     ]
     connections: list[LoadConnection] = []
     while len(connections) < requests:
-        opening = (
-            LoadConnection.to(server.base_url) for _ in range(min(_CONNECT_AT_ONCE, requests))
-        )
+        some = range(min(_CONNECT_AT_ONCE, requests - len(connections)))
+        opening = (LoadConnection.to(server.base_url) for _ in some)
         connections += await asyncio.gather(*opening)
     exchanges = [
         asyncio.create_task(connection.exchange(ask.request(server.base_url)))

@@ -12,6 +12,8 @@ from typing import Final, Literal
 
 from tests.gateway_server import GatewayServer
 
+IMPATIENT: Final = {"GATEWAY_SILENCE_SECONDS": "2", "GATEWAY_DEADLINE_SECONDS": "5"}
+"""Settings of a product that waits for no upstream for long."""
 _LIBFAKETIME: Final = "faketime/libfaketime.so.1"
 _LIBRARIES: Final = (Path("/usr/lib"), Path("/usr/local/lib"))
 _START_SECONDS: Final = 45

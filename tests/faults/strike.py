@@ -35,10 +35,14 @@ class Scale:
     """Seconds of load between two strikes, at most."""
     streams: int
     """That would go on for ever while a process is told to stop."""
+    refusals: int
+    """By limits, after the last strike."""
 
 
-LONG: Final = Scale(times=20, frozen_seconds=30.0, clients=10_000, pause=1.0, streams=8)
-SHORT: Final = Scale(times=2, frozen_seconds=2.5, clients=200, pause=0.3, streams=0)
+LONG: Final = Scale(
+    times=20, frozen_seconds=30.0, clients=10_000, pause=1.0, streams=8, refusals=200
+)
+SHORT: Final = Scale(times=2, frozen_seconds=2.5, clients=200, pause=0.3, streams=0, refusals=20)
 
 
 @dataclass(slots=True)
@@ -113,6 +117,8 @@ async def strike(
     await load.served_since(0.0, PATIENCE)
     try:
         await script(running)
+        # A counter that forgot something would let through now what its limit forbids.
+        await load.refused(scale.refusals, PATIENCE)
     finally:
         await load.stop()
     rows, wrong = await in_order(site, accounts, clock_ahead)
