@@ -57,16 +57,12 @@ class GatewayServer:
     ) -> None:
         self.upstream = UpstreamDouble()
         # A client here may stand for many network addresses.
-        believing = {"TRUSTED_PROXIES": "127.0.0.1/32", **(settings or {})}
-        self._product_again = partial(
-            Product,
-            var,
-            upstream=self.upstream.base_url,
-            web_processes=web_processes,
-            settings=believing,
+        self._settings = {"TRUSTED_PROXIES": "127.0.0.1/32", **(settings or {})}
+        self._product = partial(
+            Product, var, upstream=self.upstream.base_url, web_processes=web_processes
         )
         try:
-            self.product = self._product_again()
+            self.product = self._product(settings=self._settings)
         except BaseException:
             self.upstream.stop()
             raise
@@ -85,9 +81,10 @@ class GatewayServer:
         self.product.stop()
         self.upstream.stop()
 
-    def start_again(self) -> None:
+    def start_again(self, **settings: str) -> None:
         """Starts the product once more on what it left, after `product.stop()`."""
-        self.product = self._product_again()
+        self._settings |= settings
+        self.product = self._product(settings=self._settings)
 
     @property
     def base_url(self) -> str:

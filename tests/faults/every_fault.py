@@ -37,7 +37,7 @@ class Fault:
     """Whether a stream must end by [DONE] or an error event, and no row be abandoned."""
     of_redis: bool = False
     """Whether it is worth a second line with REDIS_AWAY=ledger."""
-    crosses: Literal["", "hour", "month"] = ""
+    crosses: Literal["hour", "month"] | None = None
     """What ends on the product's clock."""
     fills_disk: bool = False
 
@@ -70,16 +70,12 @@ def prove(fault: Fault, scale: Scale, *, ledger_mode: bool = False, seed: int = 
     settings = {**fault.settings, **(LEDGER if ledger_mode else {})}
     times = fault.times or scale.times
     each = replace(scale, times=max(1, times // fault.rounds))
-    ahead = dt.timedelta()
-    if fault.crosses:
-        library = sites.find_libfaketime()
-        if library is None:
-            raise NotHere("Debian's package libfaketime is not installed")
-        ahead = sites.until(fault.crosses)
-        settings |= sites.clock_settings(library, ahead)
+    if fault.crosses and sites.find_libfaketime() is None:
+        raise NotHere("Debian's package libfaketime is not installed")
     if fault.fills_disk and not sites.may_mount():
         raise NotHere("only root may mount a file system")
     with sites.site(settings=settings, small_disk=fault.fills_disk) as site:
+        ahead = sites.let_it_end_soon(site, fault.crosses) if fault.crosses else dt.timedelta()
         verdict = strike_once(site, fault, each, seed=seed, clock_ahead=ahead)
         for number in range(1, fault.rounds):
             site.product.stop()

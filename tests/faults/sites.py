@@ -16,8 +16,9 @@ IMPATIENT: Final = {"GATEWAY_SILENCE_SECONDS": "2", "GATEWAY_DEADLINE_SECONDS": 
 """Settings of a product that waits for no upstream for long."""
 _LIBFAKETIME: Final = "faketime/libfaketime.so.1"
 _LIBRARIES: Final = (Path("/usr/lib"), Path("/usr/local/lib"))
-_START_SECONDS: Final = 45
-"""So long before its clock strikes is a product started, at least."""
+_SOONEST_SECONDS: Final = 20
+"""So long before its clock strikes is a product started, at first."""
+_LEAST_SECONDS: Final = 5
 DISK_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -59,23 +60,37 @@ def may_mount() -> bool:
     return os.geteuid() == 0 and shutil.which("mount") is not None
 
 
-def until(what: Literal["hour", "month"], seconds: float = _START_SECONDS) -> dt.timedelta:
+def let_it_end_soon(server: GatewayServer, what: Literal["hour", "month"]) -> dt.timedelta:
+    """Starts a product again with a clock that strikes soon; gives how far ahead it is.
+
+    All of its processes have that clock, its stores too.  FileNotFoundError without libfaketime.
+    """
+    library = find_libfaketime()
+    if library is None:
+        raise FileNotFoundError(_LIBFAKETIME)
+    seconds, ahead = _SOONEST_SECONDS, dt.timedelta()
+    while True:
+        server.product.stop()
+        ahead = _until(what, seconds, at_least=ahead)
+        server.start_again(
+            LD_PRELOAD=str(library),
+            FAKETIME=f"+{ahead.total_seconds():.0f}s",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",  # durations are as long as ever
+        )
+        now = dt.datetime.now(dt.UTC) + ahead
+        if 3_600 - (now.minute * 60 + now.second) in range(_LEAST_SECONDS, 600):
+            return ahead
+        seconds *= 2  # it struck while the product was starting
+
+
+def _until(what: Literal["hour", "month"], seconds: int, *, at_least: dt.timedelta) -> dt.timedelta:
     """How far ahead a clock must be for an hour, or a month and a day with it, to end then."""
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    earliest = soon + at_least  # no clock of this product was ever later
     if what == "month":
-        end = (soon.replace(day=1) + dt.timedelta(days=32)).replace(day=1, hour=0)
+        end = (earliest.replace(day=1) + dt.timedelta(days=32)).replace(day=1, hour=0)
     else:
-        end = soon + dt.timedelta(hours=1)
+        end = earliest + dt.timedelta(hours=1)
         if end.hour == 0:  # the day's end is another fault
             end += dt.timedelta(hours=1)
     return end.replace(minute=0, second=0, microsecond=0) - soon
-
-
-def clock_settings(library: Path, ahead: dt.timedelta) -> dict[str, str]:
-    """Settings of a product all of whose processes, its stores too, have a clock that is ahead."""
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": f"+{ahead.total_seconds():.0f}s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # durations are as long as ever
-        "DONT_FAKE_MONOTONIC": "1",
-    }

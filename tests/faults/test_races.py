@@ -17,17 +17,17 @@ from tests.faults.race import (
     run_race,
     without_redis,
 )
-from tests.faults.sites import IMPATIENT, site
+from tests.faults.sites import site
 from tests.faults.strike import SHORT
 from tests.gateway_server import GatewayServer
 
 FEWER = 150
-HERE = [one for one in EVERY if one.of_redis or one.name == "silent"]
+HERE = [one for one in EVERY if one.of_redis]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[GatewayServer]:
-    with site(web_processes=WEB_PROCESSES, settings=SETTINGS | IMPATIENT) as running:
+    with site(web_processes=WEB_PROCESSES, settings=SETTINGS) as running:
         yield running
 
 
