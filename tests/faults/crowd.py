@@ -46,6 +46,11 @@ class Account:
         """Whether all its requests are of one session; else each is of its own."""
         return self.limit == "requests_per_session"
 
+    @property
+    def limited(self) -> str:
+        """Whose limit it is: its own, or its address's."""
+        return self.address if self.limit.startswith("address_") else self.email
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -82,7 +82,7 @@ def judge(
 def _find_overshoot(
     verdict: Verdict, accounts: Sequence[Account], rows: Sequence[Row], calls: Sequence[Call]
 ) -> None:
-    limits = {(one.limit, one.address or one.email): one.most for one in accounts if one.limit}
+    limits = {(one.limit, one.limited): one.most for one in accounts if one.limit}
     for (limit, who, since), used in use_by_window(rows, accounts).items():
         most = limits.get((limit, who))
         if most is not None and used > most:
