@@ -1,8 +1,9 @@
 """A whole product on loopback, as `manage.py up` runs it, with the double as its only provider."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -43,15 +44,25 @@ class GatewayServer:
     """A running product: supervisor, web processes, worker, beat, Postgres and Valkey of its own.
 
     Everything here is synchronous, for tests with and without an event loop.  Use it as a context
-    manager.  `upstream` is the double: script it, and read its log.
+    manager.  `upstream` is the double: script it, and read its log.  `settings` are environment
+    variables of the product.
     """
 
-    def __init__(self, var: Path) -> None:
+    def __init__(
+        self,
+        var: Path,
+        *,
+        web_processes: int = WEB_PROCESSES,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.upstream = UpstreamDouble()
+        # A client here may stand for many network addresses.
+        self._settings = {"TRUSTED_PROXIES": "127.0.0.1/32", **(settings or {})}
+        self._product = partial(
+            Product, var, upstream=self.upstream.base_url, web_processes=web_processes
+        )
         try:
-            self.product = Product(
-                var, upstream=self.upstream.base_url, web_processes=WEB_PROCESSES
-            )
+            self.product = self._product(settings=self._settings)
         except BaseException:
             self.upstream.stop()
             raise
@@ -69,6 +80,11 @@ class GatewayServer:
     ) -> None:
         self.product.stop()
         self.upstream.stop()
+
+    def start_again(self, **settings: str) -> None:
+        """Starts the product once more on what it left, after `product.stop()`."""
+        self._settings |= settings
+        self.product = self._product(settings=self._settings)
 
     @property
     def base_url(self) -> str:

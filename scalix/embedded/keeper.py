@@ -68,7 +68,14 @@ class Keeper:
         deaths = 0
         while not self._stopping.is_set():  # set by `stop`, which ends the process
             began = loop.time()
-            child = await self._start()
+            try:
+                child = await self._start()
+            except OSError as error:
+                if not self.ready.is_set():
+                    raise
+                deaths += 1  # a disk that is full now may have room again
+                await self._wait_for_better_times(error, restart_delay(deaths))
+                continue
             await self._report_readiness(child, began)
             status = await asyncio.shield(child.ended)
             self.child = None
@@ -78,6 +85,11 @@ class Keeper:
             deaths = 1 if loop.time() - began > STEADY_SECONDS else deaths + 1
             self._report_death(status, deaths)
             await asyncio.sleep(restart_delay(deaths))
+
+    async def _wait_for_better_times(self, error: OSError, seconds: float) -> None:
+        name = self.part.name
+        self._console.say(f"can't start {name}: {error}; trying again in {seconds:g} s")
+        await asyncio.sleep(seconds)
 
     async def stop(self) -> None:
         """End the part in good order; by force when that takes too long."""

@@ -5,6 +5,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -47,6 +48,10 @@ class Console:
             # Whoever read the console has gone (`make run | head`); the files go on. A stream of
             # its own, because Python flushes the broken one once more at exit.
             self._stream = Path(os.devnull).open("w")  # noqa: SIM115 (as long as we run)
+        except OSError:
+            # A full disk below a redirected console. The line stays in the stream's buffer, and
+            # the parts go on running.
+            return
 
 
 class PartLog:
@@ -61,7 +66,8 @@ class PartLog:
         self._shown = shown
         self._rest = b""
         self._last: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._file = self.path.open("ab")
+        # Unbuffered: what a full disk does not take must not come back with every later line.
+        self._file = self.path.open("ab", buffering=0)
 
     def feed(self, data: bytes) -> None:
         """Take output as it comes, cut anywhere; an endless line is cut into pieces."""
@@ -71,14 +77,12 @@ class PartLog:
             self._rest = b""
         for line in lines:
             self._take(line)
-        self._file.flush()
 
     def end(self) -> None:
         """Take what the process printed last without a line's end."""
         if self._rest:
             self._take(self._rest)
         self._rest = b""
-        self._file.flush()
 
     def close(self) -> None:
         """Give the file back."""
@@ -94,14 +98,15 @@ class PartLog:
 
     def _take(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip("\r")
-        self._file.write(line + b"\n")
-        if self._file.tell() > _MAX_LOG_BYTES:
-            self._rotate()
+        with suppress(OSError):  # a full disk: the console has it all the same
+            self._file.write(line + b"\n")
+            if self._file.tell() > _MAX_LOG_BYTES:
+                self._rotate()
         self._last.append(text)
         if self._shown is None or self._shown.search(text):
             self._console.show(self._name, text)
 
     def _rotate(self) -> None:
-        self._file.close()
         self.path.replace(self.path.with_suffix(".log.1"))
-        self._file = self.path.open("ab")
+        full, self._file = self._file, self.path.open("ab", buffering=0)
+        full.close()

@@ -13,6 +13,7 @@ from scalix.embedded.part import Part, Stage
 from scalix.embedded.paths import EmbeddedPaths
 from scalix.embedded.state import StartedProcess, SupervisorState, remove_state, write_state
 
+_STATE_AGAIN_SECONDS = 1.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -127,4 +128,12 @@ class Supervisor:
             for keeper in keepers
             if keeper.child is not None and keeper.child.identity is not None
         )
-        write_state(self._paths, replace(self._state, processes=processes))
+        try:
+            write_state(self._paths, replace(self._state, processes=processes))
+        except OSError as error:  # a full disk is no reason to end what runs
+            self._console.say(f"can't write down what runs: {error.strerror}; trying again")
+            asyncio.get_running_loop().call_later(_STATE_AGAIN_SECONDS, self._write_state_again)
+
+    def _write_state_again(self) -> None:
+        if not self._over.done():
+            self._write_state()

@@ -1,6 +1,7 @@
 """What the parts print, on the console and in files."""
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -102,3 +103,23 @@ def test_a_console_that_nobody_reads_any_more_stops_nothing(tmp_path: Path) -> N
     log.feed(b"one\ntwo\n")
     log.end()
     assert log.path.read_text() == "one\ntwo\n"
+
+
+def test_a_full_disk_costs_lines_in_the_file_and_nothing_else(
+    console: Console, screen: io.StringIO, tmp_path: Path
+) -> None:
+    (tmp_path / "web-1.log").symlink_to("/dev/full")
+    log = PartLog("web-1", tmp_path, console)
+    log.feed(b"one\ntwo\n")
+    log.end()
+    log.close()
+    assert screen.getvalue() == "web-1      | one\nweb-1      | two\n"
+    assert log.last_lines() == "one\ntwo"
+
+
+def test_a_console_on_a_full_disk_does_not_stop_us() -> None:
+    with Path("/dev/full").open("w") as full:
+        console = Console(["web-1"], full)
+        console.say("nobody reads this")
+        console.say("nor this")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # room again, for its last flush
