@@ -54,7 +54,7 @@ END $$
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0004_what_is_paid_and_given_back"),
+        ("billing", "0005_payments_afterthoughts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
