@@ -31,7 +31,8 @@ _LIMITS: Final = {"visitor": (5, 20), "free": (10, 50), "pro": (None, None)}  # 
 _ADDRESS_LIMITS: Final = (30, 100, 50)  # requests a minute and an hour, accounts an hour
 _HOURLY: Final = {tier: hour for tier, (hour, _) in _LIMITS.items()}
 _FEWEST_ACCOUNTS: Final = 5
-_FEWEST_REQUESTS: Final = 8
+_REFUSALS_READ: Final = 600.0  # seconds, at an address
+_FEWEST_REQUESTS: Final = 6
 
 
 class Ask(NamedTuple):
@@ -181,7 +182,11 @@ class World:
                 record = self.records[account]
                 self._act(judge, account, requests[-1].tier, judge_account(facts, record.excused))
         for address in sorted(self._active_addresses):
-            requests = self._day(self._at_address[address], now, address)
+            requests = [
+                one
+                for one in self._day(self._at_address[address], now, address)
+                if one.admitted or one.at >= now - _REFUSALS_READ
+            ]
             if len({one.account for one in requests}) >= _FEWEST_ACCOUNTS:
                 self._act(judge, address, "", judge_address(AddressFacts(now, requests, _HOURLY)))
         self._active.clear()

@@ -24,7 +24,7 @@ from gateway.safety.models import AbuseCase, AbuseThresholds, RequestFingerprint
 logger = logging.getLogger(__name__)
 
 _AT_A_TIME: Final = 500
-_FEWEST_REQUESTS: Final = 8  # below, no detector has anything to say
+_FEWEST_REQUESTS: Final = 6  # below, no detector has anything to say
 _LOCK: Final = 379_158  # among the advisory locks
 _FINGERPRINTS_KEPT: Final = dt.timedelta(days=7)
 T = TypeVar("T")
