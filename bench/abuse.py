@@ -38,14 +38,14 @@ class Found(NamedTuple):
 
 def normal_week(users: int, days: int, seed: int) -> Week:
     """Of the users those who came to an effect, be it by an address that they share."""
-    from bench.abuse_people import people
+    from bench.abuse_week import everybody
     from bench.abuse_world import World
 
-    everybody = list(people(users, range(days), seed))
+    week = list(everybody(users, range(days), seed))
     world = World()
-    world.play(behaviour for _, behaviour in everybody)
+    world.play(behaviour for _, behaviour in week)
     slowed, watched = [], Counter[str]()
-    for person, _ in everybody:
+    for person, _ in week:
         subjects = [person.account] + [
             address for address, there in world.accounts_at.items() if person.account in there
         ]
@@ -53,20 +53,21 @@ def normal_week(users: int, days: int, seed: int) -> Week:
             slowed.append((person.kind, "; ".join(found[0].reasons)))
         elif any(subject in world.highest for subject in subjects):
             watched[person.kind] += 1
-    return Week(len(everybody), world.requests, world.admitted, slowed, watched)
+    return Week(len(week), world.requests, world.admitted, slowed, watched)
 
 
-def attack(kind, seed: int, bystanders: int = 40) -> Found:  # noqa: ANN001
+def attack(kind, seed: int, bystanders: int = 10) -> Found:  # noqa: ANN001
     """One attack among a few normal users."""
     from bench.abuse_attacks import until_request
-    from bench.abuse_people import Words, people
+    from bench.abuse_cast import Words
+    from bench.abuse_week import everybody
     from bench.abuse_world import World
 
     dice = Random(f"{kind.__name__} {seed}")
     planned = kind(dice, Words(dice))
     world = World()
     group = planned.accounts | planned.addresses
-    others = [behaviour for _, behaviour in people(bystanders, range(3), seed)]
+    others = [behaviour for _, behaviour in everybody(bystanders, range(3), seed)]
     world.play(
         [*others, *until_request(planned.behaviours, MOST_REQUESTS)], group, stop_when_found=True
     )
@@ -83,8 +84,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.abuse", description=__doc__)
     parser.add_argument("--users", type=int, default=1_000)
     parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--attacks", type=int, default=60, help="how often each is played")
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
     options = parser.parse_args()
+    if options.seeds:
+        _print_weeks(options)
+    _print_attacks(range(100, 100 + options.attacks))
+
+
+def _print_weeks(options: argparse.Namespace) -> None:
     print("| seed | users | requests | admitted | slowed or blocked | watched | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     notes = list[str]()
@@ -102,18 +110,23 @@ def main() -> None:
         notes += [f"seed {seed}, watched: {kinds or 'nobody'}"]
         notes += [f"seed {seed}, slowed: {kind}: {why}" for kind, why in week.slowed[:5]]
     print("\n".join(["", *notes, ""]), flush=True)
-    _print_attacks(options.seeds)
 
 
 def _print_attacks(seeds: Iterable[int]) -> None:
     from bench.abuse_attacks import ATTACKS, BEYOND
 
-    print(f"| attack | found after requests, seeds {' '.join(map(str, seeds))} | for example |")
-    print("| --- | --- | --- |")
+    print("| attack | played | found | after requests: median | worst | for example |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for kind in (*ATTACKS, *BEYOND):
-        found = [attack(kind, seed) for seed in seeds]
-        after = ", ".join(f"{one.after}" if one.after else f"not ({one.level})" for one in found)
-        print(f"| {kind.__name__.replace('_', ' ')} | {after} | {found[0].why} |", flush=True)
+        played = [attack(kind, seed) for seed in seeds]
+        after = sorted(one.after for one in played if one.after)
+        middle, worst = (after[len(after) // 2], after[-1]) if after else ("–", "–")
+        levels = ", ".join(sorted({one.level for one in played if not one.after}))
+        print(
+            f"| {kind.__name__.replace('_', ' ')} | {len(played)} | {len(after)} | {middle} | "
+            f"{worst} | {played[0].why or levels} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

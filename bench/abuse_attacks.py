@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from bench.abuse_people import Words
+from bench.abuse_cast import Words
 from bench.abuse_world import DAY, HOUR, MONDAY, Ask, Behaviour
 
 
@@ -66,10 +66,10 @@ def rotating_addresses(dice: Random, words: Words) -> Attack:
 def many_accounts(dice: Random, words: Words) -> Attack:
     """A farm: thirty to sixty accounts at one address, each used up before the next."""
     accounts = [_account(dice) for _ in range(dice.randint(30, 60))]
-    address, side_by_side = _anywhere(dice), dice.randint(1, 4)
+    address, side_by_side, begin = _anywhere(dice), dice.randint(1, 4), _start(dice)
 
     def go(ours: list[uuid.UUID]) -> Behaviour:
-        at = _start(dice)
+        at = begin + dice.uniform(0, 60)
         while True:
             for account in ours:
                 for _ in range(10):

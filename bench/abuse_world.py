@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from accounts.addresses import network_of
 from gateway.safety.cases import Record
+from gateway.safety.detection import TURNS
 from gateway.safety.detectors import Verdict, judge_account, judge_address
 from gateway.safety.facts import WINDOW_SECONDS, AccountFacts, AddressFacts, Seen, alike_elsewhere
 from gateway.safety.fingerprints import Sketch, sketch
@@ -31,7 +32,9 @@ _LIMITS: Final = {"visitor": (5, 20), "free": (10, 50), "pro": (None, None)}  # 
 _ADDRESS_LIMITS: Final = (30, 100, 50)  # requests a minute and an hour, accounts an hour
 _HOURLY: Final = {tier: hour for tier, (hour, _) in _LIMITS.items()}
 _FEWEST_ACCOUNTS: Final = 5
-_FEWEST_REQUESTS: Final = 8
+_MOST_AT_ADDRESS: Final = 300
+_REFUSALS_READ: Final = 600.0  # seconds, at an address
+_FEWEST_REQUESTS: Final = 6
 
 
 class Ask(NamedTuple):
@@ -100,6 +103,7 @@ class World:
         self._of_account = defaultdict[uuid.UUID, deque[Seen]](deque)
         self._at_address = defaultdict[str, deque[Seen]](deque)
         self._anchors = defaultdict[int, deque[tuple[float, uuid.UUID, Sketch]]](deque)
+        self._judged = defaultdict[str, float](float)
         self._active: set[uuid.UUID] = set()
         self._active_addresses: set[str] = set()
         self.records = defaultdict[object, Record](Record)
@@ -180,12 +184,19 @@ class World:
                 facts = AccountFacts(now, requests, self._alike(requests, now))
                 record = self.records[account]
                 self._act(judge, account, requests[-1].tier, judge_account(facts, record.excused))
-        for address in sorted(self._active_addresses):
-            requests = self._day(self._at_address[address], now, address)
+        due = {
+            one for one in self._active_addresses if now - self._judged[one] >= LOOK_SECONDS * TURNS
+        }
+        for address in sorted(due):
+            self._judged[address] = now
+            day = self._day(self._at_address[address], now, address)
+            requests = [one for one in day if one.admitted][-_MOST_AT_ADDRESS:]
+            requests += [one for one in day if not one.admitted and one.at >= now - _REFUSALS_READ]
+            requests.sort(key=lambda one: one.at)
             if len({one.account for one in requests}) >= _FEWEST_ACCOUNTS:
                 self._act(judge, address, "", judge_address(AddressFacts(now, requests, _HOURLY)))
         self._active.clear()
-        self._active_addresses.clear()
+        self._active_addresses -= due
         for subject, standing in list(self.standings.items()):
             if standing.until is not None and standing.until <= moment:
                 self._act(judge, subject, "", Verdict())

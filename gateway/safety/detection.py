@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
+from zlib import crc32
 
 from django.db import IntegrityError, connection
 
@@ -23,21 +24,26 @@ from gateway.safety.models import AbuseCase, AbuseThresholds, RequestFingerprint
 
 logger = logging.getLogger(__name__)
 
+TURNS: Final = 12
 _AT_A_TIME: Final = 500
-_FEWEST_REQUESTS: Final = 8  # below, no detector has anything to say
+_FEWEST_REQUESTS: Final = 6  # below, no detector has anything to say
 _LOCK: Final = 379_158  # among the advisory locks
 _FINGERPRINTS_KEPT: Final = dt.timedelta(days=7)
 T = TypeVar("T")
 
 
-def look(now: dt.datetime, since: dt.datetime) -> None:
-    """Judges whoever was active since then; nothing if another process does so at this moment."""
+def look(now: dt.datetime, since: dt.datetime, *, turn: int | None = None) -> None:
+    """Judges whoever was active since then; nothing if another process does so at this moment.
+
+    `turn`: of the network addresses only those whose turn it is, out of TURNS, so that each is
+    judged once in so many looks, by what was there since the last one.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,))
         if not cursor.fetchone()[0]:
             return
         try:
-            _look(now, since)
+            _look(now, since, turn)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
@@ -48,7 +54,7 @@ def prune(now: dt.datetime) -> None:
     RequestFingerprint.objects.filter(request_id__lt=oldest).delete()
 
 
-def _look(now: dt.datetime, since: dt.datetime) -> None:
+def _look(now: dt.datetime, since: dt.datetime, turn: int | None) -> None:
     thresholds = AbuseThresholds.objects.first() or AbuseThresholds()
     if not thresholds.enabled:
         return
@@ -56,7 +62,7 @@ def _look(now: dt.datetime, since: dt.datetime) -> None:
     for accounts in _parts(past.active_accounts(since)):
         _judge_accounts(judge, accounts)
     hourly = dict(Plan.objects.values_list("tier", "requests_per_hour"))
-    for addresses in _parts(past.active_addresses(since, now)):
+    for addresses in _parts(_addresses(now, since, turn)):
         records = records_of(addresses, now)
         for address in addresses:
             requests = _since(records[address], past.requests_at(address, now))
@@ -77,6 +83,14 @@ def _judge_accounts(judge: Judge, accounts: Sequence[uuid.UUID]) -> None:
         facts = AccountFacts(judge.now.timestamp(), requests, alike)
         verdict = judge_account(facts, records[account].excused)
         _act(judge, account, requests[-1].tier, records[account], verdict)
+
+
+def _addresses(now: dt.datetime, since: dt.datetime, turn: int | None) -> list[str]:
+    """The active ones whose turn it is."""
+    if turn is None:
+        return past.active_addresses(since, now)
+    active = past.active_addresses(now - TURNS * (now - since), now)
+    return [one for one in active if crc32(one.encode()) % TURNS == turn]
 
 
 def _since(record: Record, requests: list[Seen]) -> list[Seen]:

@@ -16,7 +16,7 @@ from billing.tiers import Tier
 from gateway.safety.addresses import carrier_of
 from gateway.safety.facts import AccountFacts, AddressFacts, Seen, largest_group
 from gateway.safety.fingerprints import likeness
-from gateway.safety.rhythm import densest_minute, hours_active, regularity
+from gateway.safety.rhythm import densest_minute, hours_active, regularity, side_by_side
 
 _NEAR_IDENTICAL: Final = 0.8
 _FEWEST_SKETCHES, _MOST_SKETCHES = 15, 60
@@ -138,7 +138,7 @@ def in_concert(facts: AccountFacts) -> Finding | None:
     copies an example.
     """
     alike = facts.alike
-    points = 75 * ramp(alike.prompts, 2, 6) * ramp(alike.accounts, 3, 8)
+    points = 75 * ramp(alike.prompts, 2, 5) * ramp(alike.accounts, 3, 8)
     return Finding(
         "in_concert",
         round(points),
@@ -166,27 +166,27 @@ def changing_networks(facts: AccountFacts) -> Finding | None:
 
 
 def using_up_accounts(facts: AddressFacts) -> Finding | None:
-    """Many accounts, and nearly each of them used to its hourly limit, as nobody's flatmates do."""
-    busiest: dict[object, int] = {}
-    tiers: dict[object, str] = {}
-    for (account, _), count in Counter(
-        (one.account, one.at // 3600) for one in facts.requests if one.admitted
-    ).items():
-        busiest[account] = max(busiest.get(account, 0), count)
-    for one in facts.requests:
-        tiers[one.account] = one.tier
-    if not busiest:
+    """Within an hour many accounts, one after the other, and most of them used to their limit.
+
+    In a large house few come to their limit; at a workshop most may, and all at the same time.
+    """
+    hour = [one for one in facts.requests if one.admitted and one.at > facts.now - 3_600]
+    if not hour:
         return None
+    tiers = {one.account: one.tier for one in hour}
+    counts = Counter(one.account for one in hour)
     used_up = sum(
         count >= 0.8 * limit
-        for account, count in busiest.items()
+        for account, count in counts.items()
         if (limit := facts.hourly_limits.get(tiers[account]))
     )
-    share = used_up / len(busiest)
+    share, turns = used_up / len(counts), len(counts) / side_by_side(hour)
+    points = 80 * ramp(used_up, 4, 7) * ramp(share, 0.4, 0.6) * ramp(turns, 1.5, 2.5)
     return Finding(
         "using_up_accounts",
-        round(80 * ramp(used_up, 4, 10) * ramp(share, 0.5, 0.8)),
-        f"{len(busiest)} accounts, of which {used_up} used an hour’s limit up",
+        round(points),
+        f"{len(counts)} accounts within an hour, one after the other, of which {used_up} used "
+        "their limit up",
     )
 
 

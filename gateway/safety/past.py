@@ -14,7 +14,7 @@ from gateway.safety.fingerprints import Sketch, unpacked
 
 WINDOW: Final = dt.timedelta(seconds=WINDOW_SECONDS)
 _MOST_OF_ACCOUNT: Final = 1_000  # the latest; a free account can't have so many in a day
-_MOST_AT_ADDRESS: Final = 3_000
+_MOST_AT_ADDRESS: Final = 300  # three hours at the limit of an address
 _MOST_OF_ANCHOR: Final = 200
 _FEWEST_ACCOUNTS: Final = 5  # at an address, for it to be looked at
 _REFUSED_AT_ADDRESS: Final = dt.timedelta(minutes=10)  # a burst's; there is no index for more

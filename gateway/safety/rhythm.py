@@ -1,5 +1,6 @@
 """When requests come: how regular, how steady, how dense.  Plain figures from moments of time."""
 
+import uuid
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -9,6 +10,7 @@ from gateway.safety.facts import Seen
 
 _ONE_OCCASION_SECONDS: Final = 10.0  # requests closer than that are one: a program that sends three
 _FEWEST_OCCASIONS: Final = 21
+_AT_WORK_SECONDS: Final = 30.0
 _BY_THE_CLOCK_SECONDS: Final = 15.0  # into a minute: what a scheduler starts
 
 
@@ -54,3 +56,19 @@ def densest_minute(requests: Sequence[Seen]) -> tuple[int, float]:
         if within > most:
             most, begun = within, requests[first].at
     return most, begun
+
+
+def side_by_side(requests: Sequence[Seen]) -> float:
+    """How many accounts are at work at once, on average over the time in which any is.
+
+    An account is at work from its first request to half a minute after its last.
+    """
+    spans = dict[uuid.UUID, tuple[float, float]]()
+    for one in requests:
+        begun, _ = spans.get(one.account, (one.at, one.at))
+        spans[one.account] = (begun, one.at + _AT_WORK_SECONDS)
+    covered, reached = 0.0, 0.0
+    for begun, ended in sorted(spans.values()):
+        covered += max(0.0, ended - max(begun, reached))
+        reached = max(reached, ended)
+    return sum(ended - begun for begun, ended in spans.values()) / covered if covered else 0.0

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from gateway.safety import detection
 
+LOOK_SECONDS: Final = 5.0
 _LOOKS_BACK: Final = dt.timedelta(seconds=20)
 """More than there is between two looks, and than what is written late is late."""
 
@@ -16,7 +17,8 @@ _LOOKS_BACK: Final = dt.timedelta(seconds=20)
 def detect_abuse() -> None:
     """Judges whoever was active just now."""
     now = timezone.now()
-    detection.look(now, now - _LOOKS_BACK)
+    turn = int(now.timestamp() / LOOK_SECONDS) % detection.TURNS
+    detection.look(now, now - _LOOKS_BACK, turn=turn)
 
 
 @shared_task  # type: ignore[untyped-decorator]  # celery has no types

@@ -148,6 +148,22 @@ def test_accounts_that_are_used_up_one_after_the_other_are_a_farm() -> None:
     assert points(detectors.using_up_accounts(at_address(farm))) >= THROTTLE
 
 
+def test_a_workshop_whose_ten_members_all_use_their_hour_up_is_none() -> None:
+    at_once = [seen(NOON + number * 25, account=account(number % 10)) for number in range(100)]
+
+    assert points(detectors.using_up_accounts(at_address(at_once))) == 0
+
+
+def test_a_few_heavy_users_at_one_address_are_none() -> None:
+    day = [
+        seen(NOON + number * 4_000 + place * 60, account=account(number))
+        for number in range(14)
+        for place in range(10)
+    ]
+
+    assert points(detectors.using_up_accounts(at_address(day))) == 0
+
+
 def test_a_dormitory_is_none() -> None:
     flatmates = [
         request
