@@ -236,12 +236,16 @@ def _remember(
     customer.save()
 
 
+def back_off(failures: int) -> dt.timedelta:
+    """How long to wait after one more failure than so many."""
+    return dt.timedelta(seconds=_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
+
+
 def _postpone(customer_pk: uuid.UUID, reason: str) -> None:
     """Notes when to try again, sooner at first."""
     with transaction.atomic():
         customer = Customer.objects.select_for_update(no_key=True).get(pk=customer_pk)
-        wait = _BACK_OFF[min(customer.refresh_failures, len(_BACK_OFF) - 1)]
-        again = timezone.now() + dt.timedelta(seconds=wait)
+        again = timezone.now() + back_off(customer.refresh_failures)
         customer.refresh_failures += 1
         customer.refresh_wanted_at = again
         customer.save(update_fields=["refresh_failures", "refresh_wanted_at"])

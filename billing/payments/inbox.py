@@ -4,18 +4,18 @@ import datetime as dt
 import json
 import logging
 import threading
-import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.identifiers import uuid7
 from billing.payments import hints
-from billing.payments.fulfilment import refresh
+from billing.payments.backlog import Backlog
+from billing.payments.fulfilment import back_off
 from billing.payments.models import Customer, WebhookEvent
 from billing.payments.stripe_api import API_VERSION, StripeApi, StripeAway, StripeRefused
 
@@ -94,61 +94,52 @@ def record(event: Mapping[str, Any], payload: str, *, found_by_reconciler: bool 
 def drain(stripe: StripeApi) -> int:
     """Refreshes every customer that something hints at now; how many that were.
 
-    Stops at the first call that Stripe does not answer: the others would wait for it as long.
-    Whatever else is wrong with one customer, the others go on.  While one thread of a process is
-    at it the others leave it to it, and to the beat: with a Stripe that hangs, every thread of the
-    worker would hang with it, and nothing else would be done.
+    Stops where Stripe does not answer (see Backlog).  While one thread of a process is at it the
+    others leave it to it, and to the beat: with a Stripe that hangs, every thread of the worker
+    would hang with it, and nothing else would be done.
     """
     if not _draining.acquire(blocking=False):
         return 0
     try:
-        return _drain(stripe)
+        _find_customers_of_disputes(stripe)
+        _ignore_strangers()
+        return Backlog(hints.due(timezone.now())[:_AT_ONCE], stripe).work_off()
     finally:
         _draining.release()
 
 
-def _drain(stripe: StripeApi) -> int:
-    done = 0
-    try:
-        _find_customers_of_disputes(stripe)
-        _ignore_strangers()
-        for customer_pk in hints.due(timezone.now())[:_AT_ONCE]:
-            done += _refreshed(customer_pk, stripe)
-    except StripeAway as error:
-        logger.warning("Stripe is away (%s); %d refreshed before", error, done)
-    return done
-
-
-def _refreshed(customer_pk: uuid.UUID, stripe: StripeApi) -> bool:
-    try:
-        return refresh(customer_pk, stripe, only_if_due=True) is not None
-    except (StripeAway, DatabaseError):
-        raise
-    except Exception:
-        logger.exception("customer %s can't be refreshed", customer_pk)
-        return False
-
-
 def _find_customers_of_disputes(stripe: StripeApi) -> None:
-    """A dispute names its charge and not its customer."""
-    now = timezone.now()
+    """A dispute names its charge and not its customer.
+
+    Where Stripe does not say whose a charge is, that dispute waits, and for the time being so do
+    the others that are to be looked up; whoever else something hints at does not.
+    """
     disputes = WebhookEvent.objects.filter(
+        _UNRESOLVED,
         mode=settings.STRIPE_MODE,
         state=WebhookEvent.State.PENDING,
-        type__startswith="charge.dispute.",
-        customer_stripe_id="",
-        next_attempt_at__lte=now,
+        next_attempt_at__lte=timezone.now(),
     )
     for event in disputes[:_AT_ONCE]:
         try:
             charge = json.loads(event.payload)["data"]["object"]["charge"]
             event.customer_stripe_id = stripe.customer_of_charge(charge) or "?"
+        except StripeAway as error:
+            logger.warning("Stripe does not say whose dispute %s is: %s", event.event_id, error)
+            _postpone(event, error, back_off(event.attempts))
+            return
         except (StripeRefused, KeyError, TypeError) as error:
             logger.exception("whose charge dispute %s is about can't be found", event.event_id)
-            event.attempts += 1
-            event.next_attempt_at = now + _DISPUTE_AGAIN
-            event.outcome = f"{type(error).__name__}: {error}"[:300]
-        event.save(update_fields=["customer_stripe_id", "attempts", "next_attempt_at", "outcome"])
+            _postpone(event, error, _DISPUTE_AGAIN)
+        else:
+            event.save(update_fields=["customer_stripe_id"])
+
+
+def _postpone(event: WebhookEvent, error: Exception, pause: dt.timedelta) -> None:
+    event.attempts += 1
+    event.next_attempt_at = timezone.now() + pause
+    event.outcome = f"{type(error).__name__}: {error}"[:300]
+    event.save(update_fields=["attempts", "next_attempt_at", "outcome"])
 
 
 def _ignore_strangers() -> None:

@@ -43,7 +43,7 @@ class StripeGate:
         self.status: int | None = None
         """With which every call is answered instead of passing."""
         self.hangs = False
-        """Whether calls are taken and never answered."""
+        """Whether calls are taken and not answered; those that wait then end with it."""
         self.delay = 0.0
         """Seconds that every answer takes."""
         self.held: Held | None = None
@@ -107,7 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             held.stand()
             self.close_connection = True
         elif self._gate.hangs:
-            self._gate.over.wait(_PATIENCE)
+            while self._gate.hangs and not self._gate.over.wait(0.02):
+                pass
             self.close_connection = True
         elif self._gate.status is not None:
             self._answer(self._gate.status, b'{"error": {"type": "api_error", "message": "no"}}')

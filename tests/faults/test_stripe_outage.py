@@ -14,7 +14,12 @@ from stripe import WebhookSignature
 from billing.models import Subscription
 from billing.payments import inbox
 from billing.payments.fulfilment import refresh
-from billing.payments.models import Customer, OutgoingMail, TierChange, WebhookEvent
+from billing.payments.models import (
+    Customer,
+    OutgoingMail,
+    TierChange,
+    WebhookEvent,
+)
 from billing.payments.states import CustomerState
 from billing.payments.stripe_api import (
     PAGE_BEGINS,
@@ -33,9 +38,13 @@ from tests.faults.stripe_gate import StripeGate
 from tests.stripe_sandbox import KEY, SECRET, StripeSandbox
 
 DELIVERIES = 300
+LONGEST_ANSWER = 500.0  # milliseconds until a webhook is answered, of 99 in 100
 LONGEST_PAGE = 5.0  # seconds that a request may be held up by Stripe, whatever it does
 LONGEST_WAIT = 30.0  # seconds between two attempts of the worker
-BUYERS = 10
+BUYERS = 30
+OTHERS = 70
+A_CALL = 0.1  # seconds that a call of Stripe takes, as over the Internet
+DRAINED = 60.0  # seconds after Stripe is back
 
 
 @pytest.fixture
@@ -83,6 +92,7 @@ def test_webhooks_are_kept_while_stripe_hangs_and_it_is_never_called(
     took.sort()
     with capsys.disabled():
         print(f" [p50 {took[len(took) // 2]:.1f} ms, p99 {took[-4]:.1f} ms]", end="")
+    assert took[-4] < LONGEST_ANSWER
 
 
 # The worker ---------------------------------------------------------------------------------
@@ -144,17 +154,28 @@ def test_attempts_are_never_further_apart_than_half_a_minute(bob: Person) -> Non
 def test_the_inbox_drains_when_stripe_is_back(
     shop: Shop, gate: StripeGate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the worker's own calls, its own back-off and the real clock."""
+    """With the worker's own calls and the real clock, after it hung and after it failed.
+
+    The test before this one shows that each attempt comes within half a minute of Stripe's return,
+    so all of them have the other half.
+    """
     customers = [shop.customer() for _ in range(BUYERS)]
-    gate.status = 503
+    gate.hangs = True
     with Workers(gate.base) as workers:
         workers.start()
         for customer in customers:
             shop.buy(customer)
         shop.deliver(times=2)
+        for _ in range(OTHERS):
+            hint = event("customer.updated", shop.customer().stripe_id)
+            inbox.record(hint, text_of(hint))
+        _await(lambda: bool(gate.calls))
+        gate.hangs, gate.status = False, 503
         _await(lambda: Customer.objects.filter(refresh_failures__gte=1).exists())
         assert not TierChange.objects.exists()
-        gate.status, back = None, time.monotonic()
+        gate.status, gate.delay, back = None, A_CALL, time.monotonic()
+        WebhookEvent.objects.update(next_attempt_at=timezone.now())
+        Customer.objects.update(refresh_failures=20, refresh_wanted_at=timezone.now())
         _await(lambda: not WebhookEvent.objects.filter(state="pending").exists())
         took = time.monotonic() - back
     for customer in customers:
@@ -162,6 +183,7 @@ def test_the_inbox_drains_when_stripe_is_back(
     assert TierChange.objects.count() == OutgoingMail.objects.count() == BUYERS
     with capsys.disabled():
         print(f" [drained {took:.1f} s after Stripe was back]", end="")
+    assert took + LONGEST_WAIT < DRAINED
 
 
 def _await(condition: Callable[[], bool]) -> None:
@@ -256,3 +278,59 @@ def test_the_worker_tries_a_silent_stripe_three_times_and_then_gives_up(gate: St
     with pytest.raises(StripeAway):
         StripeApi(key=KEY, base=gate.base, timeout=0.2).fetch("cus_1")
     assert len(gate.calls) == 3
+
+
+# Disputes -----------------------------------------------------------------------------------
+
+
+class NoCharges(FakeStripe):
+    """Fails at a certain charge, and says which ones it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def customer_of_charge(self, charge_id: str) -> str | None:
+        self.asked.append(charge_id)
+        if charge_id == "ch_broken":
+            raise StripeAway("APIError 500")
+        return super().customer_of_charge(charge_id)
+
+
+def _dispute(charge: str) -> WebhookEvent:
+    found = event("charge.dispute.created", None)
+    found["data"] = {"object": {"object": "dispute", "id": "dp_1", "charge": charge}}
+    inbox.record(found, text_of(found))
+    return WebhookEvent.objects.get(event_id=found["id"])
+
+
+def test_a_charge_that_stripe_fails_at_holds_up_nobody(bob: Person) -> None:
+    """Not even the next dispute, for longer than until the inbox is looked at again."""
+    stripe = NoCharges()
+    stripe.set("cus_1", subscription())
+    customer = Customer.objects.create(user=bob.user, mode="sandbox", stripe_id="cus_1")
+    other, broken = _dispute("ch_1"), _dispute("ch_broken")
+    hint = event("invoice.paid")
+    inbox.record(hint, text_of(hint))
+
+    assert inbox.drain(stripe) == 1
+    assert stripe.asked == ["ch_broken"]
+    assert Subscription.objects.tier_of(customer.user_id) == "pro"
+    assert inbox.drain(stripe) == 1
+    assert stripe.asked == ["ch_broken", "ch_1"]
+    other.refresh_from_db()
+    broken.refresh_from_db()
+    assert (other.state, broken.state) == ("done", "pending")
+    assert (broken.attempts, broken.outcome) == (1, "StripeAway: APIError 500")
+
+
+def test_a_charge_that_keeps_failing_is_asked_for_ever_less_often(db: None) -> None:
+    stripe, broken = NoCharges(), _dispute("ch_broken")
+    waits = []
+    for _ in range(6):
+        before = timezone.now()
+        inbox.drain(stripe)
+        broken.refresh_from_db()
+        waits.append(int((broken.next_attempt_at - before).total_seconds()))
+        WebhookEvent.objects.update(next_attempt_at=before)
+    assert waits == [2, 5, 10, 20, 30, 30]
