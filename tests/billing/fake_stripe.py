@@ -20,10 +20,14 @@ _numbers = itertools.count(1)
 
 
 class FakeStripe(StripeApi):
-    """One account.  `away` makes every call fail; `refunds` and `cancelled` are what was done."""
+    """One account.  Sessions are paid, but for those in `sessions`.
+
+    `away` makes every call fail; `refunds` and `cancelled` are what was done.
+    """
 
     def __init__(self) -> None:
         self.states: dict[str, CustomerState] = {}
+        self.sessions: dict[str, SessionState] = {}
         self.events: list[dict[str, Any]] = []
         self.away = False
         self.fetches = 0
@@ -46,8 +50,11 @@ class FakeStripe(StripeApi):
         self._answer()
         self.fetches += 1
         state = self.states.get(customer_id, CustomerState(customer_id))
-        sessions = tuple(SessionState(one, "complete", "paid") for one in session_ids)
+        sessions = tuple(self._session(one) for one in session_ids)
         return replace(state, sessions=sessions, card=self.cards.get(customer_id))
+
+    def _session(self, session_id: str) -> SessionState:
+        return self.sessions.get(session_id, SessionState(session_id, "complete", "paid"))
 
     def refund(self, payment_intent_id: str, *, idempotency_key: str) -> int:
         self._answer()

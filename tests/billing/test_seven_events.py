@@ -15,7 +15,7 @@ from accounts.models import User
 from billing.models import Subscription
 from billing.payments import inbox
 from billing.payments.models import Customer, OutgoingMail, TierChange, WebhookEvent
-from billing.payments.states import SubscriptionState
+from billing.payments.states import InvoiceState, SubscriptionState
 from tests.billing.fake_stripe import FakeStripe, event, subscription, text_of
 
 # Signs up, renews in vain, recovers, cancels.  The two updates share a second.
@@ -167,10 +167,11 @@ def test_deliveries_that_cross_the_changes_end_right(
     """Stripe's state moves on while events of earlier states still arrive, in any order."""
     dice = random.Random(seed)
     late = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    owed = InvoiceState("in_2", "open", late, due_cents=2999, paid_cents=0)
     states: list[list[SubscriptionState]] = [
         [],
         [subscription()],
-        [subscription("past_due", period_starts_at=late, invoices=())],
+        [subscription("past_due", period_starts_at=late, invoices=(owed,))],
         [subscription()],
         [subscription("canceled")],
     ]
@@ -192,3 +193,4 @@ def test_deliveries_that_cross_the_changes_end_right(
     assert (end.tier, end.done, end.kept) == ("free", 7, 7)
     assert [after for after, _ in end.trail] == ["pro", "free"] * times
     assert end.mails.count("upgraded") == end.mails.count("downgraded") == times
+    assert end.mails.count("payment_failed") <= 1
