@@ -54,6 +54,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), 'pending', 0, '')
 _AT_ONCE: Final = 100
 _draining: Final = threading.Lock()
 _DISPUTE_AGAIN: Final = dt.timedelta(minutes=10)
+_DISPUTE_SOON: Final = dt.timedelta(seconds=30)
 _UNRESOLVED: Final = Q(type__startswith="charge.dispute.", customer_stripe_id="")
 _LONGEST: Final = 120  # the shortest of the columns; Stripe's ids and types are far shorter
 
@@ -148,7 +149,14 @@ def _find_customers_of_disputes(stripe: StripeApi) -> None:
             event.attempts += 1
             event.next_attempt_at = now + _DISPUTE_AGAIN
             event.outcome = f"{type(error).__name__}: {error}"[:300]
+        except StripeAway as error:
+            # The customers come next all the same: it may be this one call that is not answered.
+            event.attempts += 1
+            event.next_attempt_at = now + _DISPUTE_SOON
+            event.outcome = str(error)[:300]
         event.save(update_fields=["customer_stripe_id", "attempts", "next_attempt_at", "outcome"])
+        if event.customer_stripe_id == "":
+            break
 
 
 def _ignore_strangers() -> None:
