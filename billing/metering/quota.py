@@ -11,8 +11,9 @@ zero: the ledger is summed and the counters seeded.  What makes that exact while
 * An ending is committed to the ledger first and told to Redis right after.  If the counters are
   cold then, the script leaves a tombstone that the seeding takes into account.
 
-Account and address are two scripts in one round trip, since they may be in two parts of a cluster.
-Where one of them refuses, what the other booked is given back before anybody is answered.
+Account and address are two scripts, since they may be in two parts of a cluster.  The account's
+booking, which names process and address, is made first and ended last: whoever dies in between is
+swept up after.  Where the address refuses, it is given back before anybody is answered.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from billing.metering.account_counters import (
     read_account,
 )
 from billing.metering.address_counters import AddressAnswer, AddressCounters, read_address
-from billing.metering.decision import ADMITTED
+from billing.metering.decision import ADMITTED, decide_by_address
 from billing.metering.fence import Generation
 from billing.metering.redis_store import NO_LIMIT, NONE, Clock, QuotaUnavailable, RedisStore
 from billing.metering.rows import NOBODY
@@ -124,29 +125,24 @@ class Quota:
     async def reserve(self, request: QuotaRequest) -> QuotaBooking:
         """Books the request, or raises QuotaRefused with nothing booked.  Safe to repeat."""
         asked_at, generation = time.monotonic(), self._generation.number
-        account, address = await self._warm(
-            generation,
-            request.account_id,
-            request.counted_address,
-            ("reserve", *self._account_arguments(request)),
-            ("reserve", *_address_arguments(request)),
-        )
-        usage = Usage(request.limits, account.counters, address.use if address else None)
-        refusing = [
-            usage.state(answer.verdict)
-            for answer in (account, address)
-            if answer is not None and answer.verdict != ADMITTED
-        ]
-        if refusing:
-            if address is not None and len(refusing) == 1:  # the other one has booked it
+        limits, account_id = request.limits, request.account_id
+        arguments = self._account_arguments(request)
+        account = await self._ask_account(generation, account_id, "reserve", *arguments)
+        verdicts, use = [account.verdict], None
+        if (address := request.counted_address) is not None and account.verdict == ADMITTED:
+            found = await self._ask_address(
+                generation, address, "reserve", *_address_arguments(request)
+            )
+            verdicts, use = [found.verdict], found.use
+            if found.verdict != ADMITTED:
                 await self.settle(
-                    request.account_id,
-                    request.request_id,
-                    charged=False,
-                    tokens=0,
-                    address=request.counted_address,
-                    generation=generation,
+                    account_id, request.request_id, charged=False, tokens=0, generation=generation
                 )
+        elif address is not None:  # it may refuse for longer
+            use = (await self._ask_address(generation, address, "peek", str(account_id))).use
+            verdicts.append(decide_by_address(limits, use).verdict)
+        usage = Usage(limits, account.counters, use)
+        if refusing := [usage.state(one) for one in verdicts if one != ADMITTED]:
             needed = request.prompt_tokens + request.least_output_tokens
             raise QuotaRefused(usage, max(refusing, key=_wait), needed)
         output = None if account.extra == NO_LIMIT else account.extra
@@ -167,11 +163,13 @@ class Quota:
         Not charged, it leaves every counter as it was before, those of `address` too.
         """
         number = generation or self._generation.number
-        arguments = ("settle", str(request_id), int(charged), tokens)
-        calls = [self._accounts.call(number, account_id, *arguments)]
-        if address is not None and not charged:
-            calls.append(self._addresses.call(number, address, "release", str(request_id)))
-        answer = read_account((await self._store.run(*calls))[0])
+        ending = ("settle", str(request_id), int(charged), tokens)
+        calls = [self._accounts.call(number, account_id, *ending)]
+        if (
+            address is not None and not charged
+        ):  # first: as long as the account's stands, it is owed
+            calls.insert(0, self._addresses.call(number, address, "release", str(request_id)))
+        answer = read_account((await self._store.run(*calls))[-1])
         return None if answer.is_cold else answer.counters
 
     async def peek(
@@ -187,18 +185,16 @@ class Quota:
         No account: one that has never asked for anything.
         """
         account_id = account_id or NOBODY
-        if not self._generation.in_redis:
+        generation = self._generation
+        if not generation.in_redis:
             now_ms = int(time.time() * 1000)
             held = await self._accounts.ledger.sum_account(account_id, now_ms)
             return Usage(limits, held.counters(now_ms, session))
-        account, found = await self._warm(
-            self._generation.number,
-            account_id,
-            address if limits.by_address else None,
-            ("peek", session or NONE),
-            ("peek", str(account_id)),
-        )
-        return Usage(limits, account.counters, found.use if found else None)
+        number, use = generation.number, None
+        account = await self._ask_account(number, account_id, "peek", session or NONE)
+        if address is not None and limits.by_address:
+            use = (await self._ask_address(number, address, "peek", str(account_id))).use
+        return Usage(limits, account.counters, use)
 
     async def forget(self, account_id: uuid.UUID) -> None:
         """Has the account summed anew: its ledger was changed beside the counters."""
@@ -227,40 +223,40 @@ class Quota:
             if cursor == 0:
                 return held
 
-    async def _warm(
-        self,
-        generation: int,
-        account_id: uuid.UUID,
-        address: str | None,
-        of_account: tuple[str | int, ...],
-        of_address: tuple[str | int, ...],
-    ) -> tuple[AccountAnswer, AddressAnswer | None]:
-        """Runs an operation on each, after seeding what the store does not know."""
-        calls = [self._accounts.call(generation, account_id, *of_account)]
-        if address is not None:
-            calls.append(self._addresses.call(generation, address, *of_address))
+    async def _ask_account(
+        self, generation: int, account_id: uuid.UUID, *operation: str | int
+    ) -> AccountAnswer:
+        """Runs an operation, after seeding what the store does not know."""
+        call = self._accounts.call(generation, account_id, *operation)
         while True:
-            answers = await self._store.run(*calls)
-            account = read_account(answers[0])
-            found = None if address is None else read_address(answers[1])
-            cold = [one for one in (account, found) if one is not None and one.is_cold]
-            if not cold:
-                return account, found
-            youngest = self.commit_bound - min(one.extra for one in cold) / 1000
-            if youngest > 0:
-                await asyncio.sleep(youngest)
-            if account.is_cold:
-                at_ms = account.counters.at_ms
-                await self._store.run(
-                    await self._accounts.seeding(
-                        generation, account_id, at_ms, at_ms - account.extra
-                    )
-                )
-            if address is not None and found is not None and found.is_cold:
-                at_ms = found.use.at_ms
-                await self._store.run(
-                    await self._addresses.seeding(generation, address, at_ms, at_ms - found.extra)
-                )
+            answer = read_account((await self._store.run(call))[0])
+            if not answer.is_cold:
+                return answer
+            await self._until_committed(answer.extra)
+            at_ms = answer.counters.at_ms
+            await self._store.run(
+                await self._accounts.seeding(generation, account_id, at_ms, at_ms - answer.extra)
+            )
+
+    async def _ask_address(
+        self, generation: int, address: str, *operation: str | int
+    ) -> AddressAnswer:
+        """The same of an address."""
+        call = self._addresses.call(generation, address, *operation)
+        while True:
+            answer = read_address((await self._store.run(call))[0])
+            if not answer.is_cold:
+                return answer
+            await self._until_committed(answer.extra)
+            at_ms = answer.use.at_ms
+            await self._store.run(
+                await self._addresses.seeding(generation, address, at_ms, at_ms - answer.extra)
+            )
+
+    async def _until_committed(self, epoch_ms: int) -> None:
+        """Returns when what was booked before an epoch of that age must be in the ledger."""
+        if (young := self.commit_bound - epoch_ms / 1000) > 0:
+            await asyncio.sleep(young)
 
     def _account_arguments(self, request: QuotaRequest) -> tuple[str | int, ...]:
         limits = request.limits
