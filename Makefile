@@ -16,7 +16,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 MODEL := $(VAR)/models/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run test check bench faults race lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ check: $(DEVELOPMENT) ## formatting, lint, types, import rules, migrations, depl
 
 bench: $(DEVELOPMENT) ## measure the gateway against a test double of its provider
 	@exec $(PYTHON) -m bench $(ARGS)
+
+faults: $(DEVELOPMENT) ## break everything under load, at length, and print what became of it
+	@exec $(PYTHON) -m tests.faults $(ARGS)
+
+race: $(DEVELOPMENT) ## send 500 requests at once on each limit, 50 times, and count who gets in
+	@exec $(PYTHON) -m tests.faults.race $(ARGS)
 
 lock: $(UV) ## compile requirements/*.in; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) requirements/dev.in -o requirements-dev.txt

@@ -150,7 +150,8 @@ class Gateway:
             Refused(
                 presented.request_id,
                 error.code,
-                error.message,
+                # What is said of a body that can't be read quotes it.
+                error.message if caller else "",
                 account_id=known.account_id if known else None,
                 token_id=known.token_id if known else None,
                 tier=caller.limits.tier if caller else "",

@@ -162,7 +162,7 @@ class Refusal(models.Model):
     model = models.CharField(max_length=100, blank=True, help_text="As the caller named it.")
     code = models.CharField(max_length=60, help_text="The error's.")
     limit = models.CharField(max_length=40, blank=True, help_text="Which one, if it was a limit.")
-    message = models.CharField(max_length=300)
+    message = models.CharField(max_length=300, blank=True)
     address = models.GenericIPAddressField(null=True)
     stands_for = models.PositiveIntegerField(default=1, help_text="Refusals, this one included.")
 

@@ -174,8 +174,10 @@ end
 
 if operation == 'forget' then
   -- The ledger was changed beside us: it is summed anew once every booking from before is in it.
+  -- Later than any moment that a sum on its way was asked for.
+  local since = math.max(now, epoch() + 1)
   redis.call('DEL', account)
-  redis.call('HSET', account, 'f', now)
+  redis.call('HSET', account, 'f', since)
   redis.call('EXPIRE', account, KEEP_SECONDS)
   return cold(0)
 end

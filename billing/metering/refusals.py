@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from accounts.postgres import ReadPool
+from accounts.postgres import PostgresUnavailable, ReadPool
 
 _EACH: Final = 20  # of a kind a minute that have rows of their own
 _KINDS: Final = 2_000  # of a minute; what comes after them is one kind
@@ -72,7 +72,9 @@ class Refusals:
         if kind not in self._seen and len(self._seen) >= _KINDS:
             kind = ("", "")
         seen = self._seen[kind] = self._seen.get(kind, 0) + 1
-        refused = replace(refused, message=refused.message[:300], model=refused.model[:100])
+        refused = replace(
+            refused, message=_column(refused.message, 300), model=_column(refused.model, 100)
+        )
         if seen <= _EACH:
             self._rows.append(refused)
             return
@@ -89,10 +91,15 @@ class Refusals:
         try:
             body = orjson.dumps([*rows, *sampled.values()])
             await pool.fetch(_INSERT, (body.decode(),))
-        except Exception:
+        except PostgresUnavailable:
             self._rows = rows + self._rows
             for kind, one in sampled.items():
                 later = self._sampled.get(kind, one)
                 more = one.stands_for if kind in self._sampled else 0
                 self._sampled[kind] = replace(later, stands_for=later.stands_for + more)
             raise
+
+
+def _column(text: str, longest: int) -> str:
+    """What a column can hold of a client's text."""
+    return text.replace("\0", "")[:longest]

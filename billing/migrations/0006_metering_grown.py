@@ -145,7 +145,7 @@ class Migration(migrations.Migration):
                         blank=True, help_text="Which one, if it was a limit.", max_length=40
                     ),
                 ),
-                ("message", models.CharField(max_length=300)),
+                ("message", models.CharField(blank=True, max_length=300)),
                 ("address", models.GenericIPAddressField(null=True)),
                 (
                     "stands_for",

@@ -20,7 +20,7 @@ from unfold.paginator import InfinitePaginator
 
 from accounts.admin import ViewOnly
 from billing.mails import MOST_ATTEMPTS
-from billing.payments import inbox, tasks
+from billing.payments import hints, inbox, tasks
 from billing.payments.models import (
     Customer,
     OutgoingMail,
@@ -163,8 +163,8 @@ class CustomerAdmin(Rows):
     def fetch_now(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
         """Asks the worker for the customers' state, as an event about them would."""
         chosen = list(queryset.filter(mode=settings.STRIPE_MODE).exclude(stripe_id=None))
-        Customer.objects.filter(pk__in=[one.pk for one in chosen]).update(
-            refresh_wanted_at=timezone.now()
+        hints.ask_for_refresh(
+            Customer.objects.filter(pk__in=[one.pk for one in chosen]), timezone.now()
         )
         self.note(request, chosen, "Fetched from Stripe.")
         tasks.hurry()

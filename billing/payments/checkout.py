@@ -20,7 +20,7 @@ from accounts.models import User
 from billing import funnel
 from billing.metering.usage import Usage as Metered
 from billing.models import Subscription
-from billing.payments import referrals, tasks
+from billing.payments import hints, referrals, tasks
 from billing.payments.catalogue import ANNUAL, HEAVY_USE, MONTHLY, NEAR_LIMIT, PRICES
 from billing.payments.heavy_use import heavy_days
 from billing.payments.models import Checkout, Customer, FunnelEvent, HeldOffer, SyncedObject
@@ -186,13 +186,8 @@ def customer_of(user: User) -> Customer | None:
 
 def ask_for_refresh(user: User) -> None:
     """Has the worker fetch the user's state now; never waits for one who is doing so."""
-    with transaction.atomic():
-        wanted = Customer.objects.select_for_update(skip_locked=True, no_key=True).filter(
-            user=user, mode=settings.STRIPE_MODE
-        )
-        for customer in wanted:
-            customer.refresh_wanted_at = timezone.now()
-            customer.save(update_fields=["refresh_wanted_at"])
+    ours = Customer.objects.filter(user=user, mode=settings.STRIPE_MODE)
+    hints.ask_for_refresh(ours, timezone.now())
     tasks.hurry()
 
 

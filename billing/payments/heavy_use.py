@@ -10,6 +10,7 @@ from django.db.models.functions import TruncDate
 from accounts.identifiers import uuid7_floor
 from billing.models import LedgerEntry
 from billing.plans import Limits
+from billing.tiers import Tier
 
 DAYS: Final = 7
 NEAR: Final = 0.8
@@ -31,6 +32,7 @@ def heavy_days(account_id: uuid.UUID, limits: Limits, now: dt.datetime) -> int:
             account_id=account_id,
             id__gte=uuid7_floor(dt.datetime.combine(first, dt.time(), dt.UTC)),
             charged=True,
+            tier=Tier.FREE,  # what was used on pro is not held against the free plan's limits
         )
         .annotate(day=TruncDate("admitted_at", tzinfo=dt.UTC))
         .values("day")

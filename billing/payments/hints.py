@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
 
 from billing.models import Subscription
@@ -41,3 +42,14 @@ def _ended(now: dt.datetime) -> "QuerySet[Subscription]":
     return Subscription.objects.filter(
         source=Subscription.Source.STRIPE, tier=Tier.PRO, ends_at__lte=now
     )
+
+
+def ask_for_refresh(customers: "QuerySet[Customer]", now: dt.datetime) -> int:
+    """Has the worker fetch them; how many.  Passes over those that a worker holds: it asks Stripe
+    itself, and whoever waited for it could come to wait for each other.
+    """
+    with transaction.atomic():
+        free = list(
+            customers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+        )
+        return Customer.objects.filter(pk__in=free).update(refresh_wanted_at=now)

@@ -10,13 +10,14 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import Subscription
 from billing.payments import inbox
 from billing.payments.catalogue import PRICES
-from billing.payments.models import Checkout, Customer, ReconcilerRun, TierChange
+from billing.payments.hints import ask_for_refresh
+from billing.payments.models import Checkout, Customer, Mode, ReconcilerRun, TierChange
 from billing.payments.states import ENTITLING, OVER, SubscriptionState
 from billing.payments.stripe_api import StripeApi, StripeError
 from billing.tiers import Tier
@@ -78,16 +79,7 @@ def _differing(stripe: StripeApi, now: dt.datetime) -> int:
     differing = ours.filter(
         Q(pk__in=wanted) | Q(pk__in=sessions.values("customer")), refresh_wanted_at=None
     )
-    return _ask_for_refresh(differing, now)
-
-
-def _ask_for_refresh(customers: QuerySet[Customer], now: dt.datetime) -> int:
-    """Passes over those that a worker holds: it asks Stripe itself."""
-    with transaction.atomic():
-        free = list(
-            customers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
-        )
-        return Customer.objects.filter(pk__in=free).update(refresh_wanted_at=now)
+    return ask_for_refresh(differing, now)
 
 
 def _differs(customer: Customer, subscriptions: list[SubscriptionState] | None) -> bool:
@@ -117,6 +109,15 @@ def _end_other_modes(now: dt.datetime) -> int:
     strangers = Subscription.objects.filter(
         source=Subscription.Source.STRIPE, tier=Tier.PRO
     ).exclude(user__in=ours.filter(status__in=ENTITLING).values("user"))
+    if settings.STRIPE_MODE != Mode.LIVE:
+        # A test key by mistake, on a site with customers: it must not take from them what they pay.
+        live = Customer.objects.filter(mode=Mode.LIVE, status__in=ENTITLING)
+        if kept := strangers.filter(user__in=live.values("user")).count():
+            logger.error(
+                "%d users pay in Stripe's live mode, and the key here is not live: they keep pro",
+                kept,
+            )
+        strangers = strangers.exclude(user__in=live.values("user"))
     with transaction.atomic():
         # Whoever a worker holds may be paying here at this moment: the next run looks again.
         known = ours.filter(user__in=strangers.values("user"))

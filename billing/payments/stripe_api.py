@@ -151,6 +151,8 @@ class StripeApi:
         if customer.get("deleted"):
             expired = tuple(SessionState(one, "expired", "unpaid") for one in session_ids)
             return CustomerState(customer_id, sessions=expired, is_gone=True)
+        # Before the subscriptions: one that is complete is never seen without what it came to.
+        sessions = tuple(self._session_or_expired(one) for one in session_ids)
         listed = self._v1.subscriptions.list(
             {
                 "customer": customer_id,
@@ -171,7 +173,7 @@ class StripeApi:
                 for one in subscriptions
                 if one["items"]["data"]
             ),
-            sessions=tuple(self._session_or_expired(one) for one in session_ids),
+            sessions=sessions,
             card=_card(customer, subscriptions),
             has_paid=has_paid,
             email=customer.get("email") or "",

@@ -16,7 +16,7 @@ from billing.tiers import Tier
 from gateway.safety.addresses import carrier_of
 from gateway.safety.facts import AccountFacts, AddressFacts, Seen, largest_group
 from gateway.safety.fingerprints import likeness
-from gateway.safety.rhythm import densest_minute, hours_active, regularity, side_by_side
+from gateway.safety.rhythm import densest_minute, hours_active, most_at_once, regularity
 
 _NEAR_IDENTICAL: Final = 0.8
 _FEWEST_SKETCHES, _MOST_SKETCHES = 15, 60
@@ -170,18 +170,20 @@ def using_up_accounts(facts: AddressFacts) -> Finding | None:
 
     In a large house few come to their limit; at a workshop most may, and all at the same time.
     """
-    hour = [one for one in facts.requests if one.admitted and one.at > facts.now - 3_600]
+    hour = [one for one in facts.requests if one.at > facts.now - 3_600]
     if not hour:
         return None
-    tiers = {one.account: one.tier for one in hour}
-    counts = Counter(one.account for one in hour)
+    tiers, counts = dict[object, str](), Counter[object]()
+    for one in hour:
+        tiers[one.account] = one.tier
+        counts[one.account] += one.weight
     used_up = sum(
         count >= 0.8 * limit
         for account, count in counts.items()
         if (limit := facts.hourly_limits.get(tiers[account]))
     )
-    share, turns = used_up / len(counts), len(counts) / side_by_side(hour)
-    points = 80 * ramp(used_up, 4, 7) * ramp(share, 0.4, 0.6) * ramp(turns, 1.5, 2.5)
+    share, turns = used_up / len(counts), len(counts) / max(most_at_once(hour), 1)
+    points = 80 * ramp(used_up, 5, 9) * ramp(share, 0.5, 0.75) * ramp(turns, 1.5, 2.5)
     return Finding(
         "using_up_accounts",
         round(points),

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ from gateway.safety.facts import Seen
 
 _ONE_OCCASION_SECONDS: Final = 10.0  # requests closer than that are one: a program that sends three
 _FEWEST_OCCASIONS: Final = 21
-_AT_WORK_SECONDS: Final = 30.0
+_STILL_AT_WORK_SECONDS: Final = 300.0
 _BY_THE_CLOCK_SECONDS: Final = 15.0  # into a minute: what a scheduler starts
 
 
@@ -58,17 +58,19 @@ def densest_minute(requests: Sequence[Seen]) -> tuple[int, float]:
     return most, begun
 
 
-def side_by_side(requests: Sequence[Seen]) -> float:
-    """How many accounts are at work at once, on average over the time in which any is.
+def most_at_once(requests: Sequence[Seen]) -> int:
+    """The most accounts that are at work at the same moment.
 
-    An account is at work from its first request to half a minute after its last.
+    An account is at work from one request to its next, if that is not long in coming.
     """
-    spans = dict[uuid.UUID, tuple[float, float]]()
+    working, changes = dict[uuid.UUID, float](), list[tuple[float, int]]()
     for one in requests:
-        begun, _ = spans.get(one.account, (one.at, one.at))
-        spans[one.account] = (begun, one.at + _AT_WORK_SECONDS)
-    covered, reached = 0.0, 0.0
-    for begun, ended in sorted(spans.values()):
-        covered += max(0.0, ended - max(begun, reached))
-        reached = max(reached, ended)
-    return sum(ended - begun for begun, ended in spans.values()) / covered if covered else 0.0
+        until = working.get(one.account)
+        if until is None or one.at - until > _STILL_AT_WORK_SECONDS:
+            if until is not None:
+                changes.append((until, -1))
+            changes.append((one.at, 1))
+        working[one.account] = one.at
+    changes += [(until, -1) for until in working.values()]
+    # Who ends at the moment at which another begins is there no more; it takes both to be there.
+    return max(accumulate(change for _, change in sorted(changes)), default=0)

@@ -1,91 +1,79 @@
-"""Which days count as heavy: a discount of 15 % rests on three of them."""
+"""Which days count as heavy use of the free plan, which a discount rests on."""
 
 import datetime as dt
-import uuid
 from dataclasses import replace
 
 import pytest
 
 from billing.payments import checkout
 from billing.payments.heavy_use import heavy_days
-from billing.plans import Limits
-from tests.billing.test_checkout import FREE, IDLE
+from tests.billing.test_checkout import IDLE
 from tests.conftest import Person
+from tests.metering.conftest import FREE
 from tests.pages.spending import spend
 
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
-MIDNIGHT = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time(), dt.UTC)
-NOON = MIDNIGHT + DAY / 2
-MOMENT = dt.timedelta(milliseconds=1)
-BOB = uuid.uuid4()
-
-
-def days(limits: Limits = FREE, account_id: uuid.UUID = BOB) -> int:
-    return heavy_days(account_id, limits, NOON)
-
-
-@pytest.mark.parametrize(("requests", "heavy"), [(39, 0), (40, 1), (50, 1)])
-def test_four_in_five_of_a_day_s_requests_make_it_heavy(
-    requests: int, heavy: int, db: None
-) -> None:
-    spend(BOB, requests, tokens=10, at=MIDNIGHT)
-    assert days() == heavy
-
-
-@pytest.mark.parametrize(("tokens", "heavy"), [(3_999, 0), (4_000, 1)])
-def test_so_do_four_in_five_of_its_tokens_prompts_and_completions_together(
-    tokens: int, heavy: int, db: None
-) -> None:
-    spend(BOB, 2, tokens=tokens, at=MIDNIGHT)
-    assert days() == heavy
-
-
-def test_a_day_with_both_is_one_day(db: None) -> None:
-    spend(BOB, 40, tokens=200, at=MIDNIGHT)
-    assert days() == 1
-
-
-def test_seven_days_count_today_included_from_a_midnight_on(db: None) -> None:
-    for back in range(7):
-        spend(BOB, 1, tokens=8_000, at=MIDNIGHT - back * DAY)
-        assert days() == back + 1
-    spend(BOB, 1, tokens=8_000, at=MIDNIGHT - 6 * DAY - MOMENT)
-    assert days() == 7
-
-
-def test_a_day_ends_at_midnight_by_utc(db: None) -> None:
-    spend(BOB, 1, tokens=4_000, at=MIDNIGHT - MOMENT)
-    spend(BOB, 1, tokens=4_000, at=MIDNIGHT)
-    assert days() == 0
-    spend(BOB, 1, tokens=4_000, at=MIDNIGHT)
-    assert days() == 1
-
-
-def test_what_cost_nothing_and_what_others_used_does_not_count(db: None) -> None:
-    spend(BOB, 1, tokens=8_000, at=MIDNIGHT, charged=False)
-    spend(uuid.uuid4(), 1, tokens=8_000, at=MIDNIGHT)
-    assert days() == 0
 
 
 @pytest.mark.parametrize(
-    ("limits", "heavy"),
-    [
-        (replace(FREE, requests_per_day=None, tokens_per_day=None), 0),
-        (replace(FREE, requests_per_day=None), 1),
-        (replace(FREE, tokens_per_day=None), 0),
-    ],
+    ("requests", "tokens", "heavy"),
+    [(40, 1, 1), (39, 1, 0), (4, 2_000, 1), (4, 1_999, 0), (0, 0, 0)],
 )
-def test_only_a_limit_that_there_is_can_be_come_close_to(
-    limits: Limits, heavy: int, db: None
+def test_a_day_is_heavy_from_80_per_cent_of_its_requests_or_tokens_on(
+    bob: Person, requests: int, tokens: int, heavy: int
 ) -> None:
-    spend(BOB, 1, tokens=1_000_000, at=MIDNIGHT)
-    assert days(limits) == heavy
+    spend(bob.account_id, requests, tokens=tokens, at=NOW)
+    assert heavy_days(bob.account_id, FREE, NOW) == heavy
 
 
-@pytest.mark.parametrize(("heavy", "cents"), [(2, 1499), (3, 1274)])
-def test_three_heavy_days_take_fifteen_per_cent_off_what_is_offered(
-    heavy: int, cents: int, bob: Person
+def test_seven_days_count_with_today_and_none_before(bob: Person) -> None:
+    for days in (0, 1, 6, 7, 8):
+        spend(bob.account_id, 40, tokens=1, at=NOW - days * DAY)
+    assert heavy_days(bob.account_id, FREE, NOW) == 3
+
+
+def test_days_are_those_of_utc(bob: Person) -> None:
+    midnight = NOW.replace(hour=0)
+    spend(bob.account_id, 20, tokens=1, at=midnight - dt.timedelta(seconds=1))
+    spend(bob.account_id, 20, tokens=1, at=midnight)
+    assert heavy_days(bob.account_id, FREE, NOW) == 0
+
+
+def test_what_was_not_charged_or_was_used_on_pro_or_by_others_is_not_counted(
+    bob: Person, alice: Person
 ) -> None:
-    for back in range(1, heavy + 1):
-        spend(bob.account_id, 1, tokens=8_000, at=NOON - back * DAY)
-    assert checkout.offers_for(bob.user, IDLE).monthly.total_cents == cents
+    spend(bob.account_id, 40, at=NOW, charged=False, status="failed")
+    spend(bob.account_id, 40, at=NOW - DAY, tier="pro")
+    spend(alice.account_id, 40, at=NOW)
+    assert heavy_days(bob.account_id, FREE, NOW) == 0
+
+
+def test_a_plan_without_limits_is_never_used_heavily(bob: Person) -> None:
+    spend(bob.account_id, 40, at=NOW)
+    without = replace(FREE, requests_per_day=None, tokens_per_day=None)
+    assert heavy_days(bob.account_id, without, NOW) == 0
+
+
+def test_three_heavy_days_are_15_per_cent_off_the_first_month(bob: Person) -> None:
+    now = dt.datetime.now(dt.UTC)
+    for days in (1, 2, 3):
+        spend(bob.account_id, 40, tokens=1, at=now - days * DAY)
+    assert checkout.offers_for(bob.user, IDLE).monthly.total_cents == 1274
+
+
+def test_the_first_of_seven_days_counts_from_its_midnight_on(bob: Person) -> None:
+    first = NOW.replace(hour=0) - 6 * DAY
+    spend(bob.account_id, 39, tokens=1, at=first)
+    spend(bob.account_id, 1, tokens=1, at=first - dt.timedelta(milliseconds=1))
+    assert heavy_days(bob.account_id, FREE, NOW) == 0
+    spend(bob.account_id, 1, tokens=1, at=first)
+    assert heavy_days(bob.account_id, FREE, NOW) == 1
+
+
+def test_two_heavy_days_take_nothing_off(bob: Person) -> None:
+    now = dt.datetime.now(dt.UTC)
+    for days in (1, 2):
+        spend(bob.account_id, 40, tokens=1, at=now - days * DAY)
+    assert checkout.offers_for(bob.user, IDLE).monthly.total_cents == 1499

@@ -17,7 +17,7 @@ from billing.payments.fulfilment import refresh
 from billing.payments.models import Checkout, Customer, OutgoingMail, WebhookEvent
 from billing.payments.reconcile import reconcile
 from billing.payments.states import CustomerState, SubscriptionState
-from billing.payments.stripe_api import StripeRefused
+from billing.payments.stripe_api import StripeAway, StripeRefused
 from tests.billing.fake_stripe import FakeStripe, event, subscription, text_of
 from tests.billing.test_checkout import IDLE
 from tests.conftest import Person, _person
@@ -69,6 +69,35 @@ def test_a_dispute_about_nobody_knows_what_holds_up_nobody_else(
 
     waiting.refresh_from_db()
     assert waiting.attempts == 2
+
+
+class SilentAboutCharges(FakeStripe):
+    """Answers everything but whose a charge is."""
+
+    def customer_of_charge(self, charge_id: str) -> str | None:
+        raise StripeAway("APIConnectionError")
+
+
+def test_a_dispute_that_stripe_does_not_answer_about_holds_up_nobody_else(
+    customer: Customer,
+) -> None:
+    stripe = SilentAboutCharges()
+    stripe.set("cus_1", subscription())
+    dispute(charge="ch_1")
+    tell("invoice.paid")
+
+    assert inbox.drain(stripe) == 1
+
+    assert Subscription.objects.tier_of(customer.user_id) == "pro"
+    waiting = WebhookEvent.objects.get(state="pending")
+    assert (waiting.type, waiting.attempts) == ("charge.dispute.created", 1)
+    assert waiting.next_attempt_at > timezone.now()
+
+    answering = FakeStripe()
+    answering.set("cus_1", subscription())
+    WebhookEvent.objects.update(next_attempt_at=timezone.now())
+    inbox.drain(answering)
+    assert not WebhookEvent.objects.filter(state="pending").exists()
 
 
 # At once ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tests.billing.test_checkout import IDLE
 from tests.conftest import Person
 
 BOTH_WAYS = pytest.mark.parametrize(
-    ("paid", "now"), [("sandbox", "live"), ("live", "sandbox"), ("test", "live")]
+    ("paid", "now"), [("sandbox", "live"), ("sandbox", "test"), ("test", "live")]
 )
 
 
@@ -62,6 +62,21 @@ def test_pro_of_another_mode_ends_and_the_trail_says_why(
     assert trail() == [("pro", "paid in another mode", now)]
     assert reconcile(FakeStripe()).of_another_mode == 0
     assert len(trail()) == 1
+
+
+@pytest.mark.parametrize("now", ["sandbox", "test"])
+def test_a_key_that_is_not_live_takes_pro_from_nobody_who_pays_live(
+    now: str, bob: Person, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is on a site with customers by mistake: ending their tiers would be noticed by all."""
+    paid_in("live", bob, settings)
+    settings.STRIPE_MODE = now
+
+    assert reconcile(FakeStripe()).of_another_mode == 0
+
+    assert Subscription.objects.tier_of(bob.user.pk) == "pro"
+    assert trail() == []
+    assert "1 users pay in Stripe's live mode, and the key here is not live" in caplog.text
 
 
 @BOTH_WAYS

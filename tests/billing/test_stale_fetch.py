@@ -12,7 +12,11 @@ from billing.models import Subscription
 from billing.payments.fulfilment import Refreshed, refresh
 from billing.payments.models import Customer, OutgoingMail, TierChange
 from billing.payments.states import CustomerState
+from billing.payments.stripe_api import StripeApi
 from tests.billing.fake_stripe import FakeStripe, subscription
+from tests.billing.shop import Shop
+from tests.faults.stripe_gate import StripeGate
+from tests.stripe_sandbox import KEY, StripeSandbox
 
 PATIENCE = 20.0
 
@@ -98,3 +102,14 @@ def test_of_two_workers_that_find_the_same_one_writes(
     changed = [one.result(PATIENCE) for one in (first, second)]
     assert [one.changed for one in changed if one] == [True, False]
     assert TierChange.objects.count() == OutgoingMail.objects.count() == 1
+
+
+def test_a_session_is_asked_for_before_the_subscriptions_that_it_may_have_come_to(
+    running_sandbox: StripeSandbox, transactional_db: None
+) -> None:
+    """Paid in between, it would else be complete and have come to nothing: "this is over"."""
+    customer = Shop(running_sandbox).customer()
+    with StripeGate(running_sandbox.base) as gate:
+        StripeApi(key=KEY, base=gate.base).fetch(customer.stripe_id or "", ["cs_gone"])
+        asked = [call.partition("?")[0].split("/v1/")[1] for call in gate.calls]
+    assert asked.index("checkout/sessions/cs_gone") < asked.index("subscriptions")

@@ -13,6 +13,18 @@ from tests.stripe_sandbox import DECLINED, GOOD
 
 AUTHENTICATE: Final = "4000002500003155"
 _PATIENCE: Final = 30.0
+_ACTS_WITHIN: Final = 1.0
+"""Seconds from the entitlement to the new limits: a promise, not a measure of speed."""
+_EVENTS_DONE: Final = """
+SELECT count(*) FROM billing_webhookevent e
+  JOIN billing_customer k ON k.stripe_id = e.customer_stripe_id
+  JOIN accounts_user u ON u.id = k.user_id WHERE u.email = %s
+HAVING count(*) >= 3 AND bool_and(e.state = 'done')
+"""
+_UPGRADE_MAILS: Final = """
+SELECT count(*) FROM billing_outgoingmail m JOIN accounts_user u ON u.id = m.user_id
+ WHERE u.email = %s AND m.kind = 'upgraded'
+"""
 
 
 def tier_of(site: GatewayServer, email: str) -> str:
@@ -52,6 +64,37 @@ def limit_of(site: GatewayServer, secret: str) -> str:
     return str(answer.json()["plan"])
 
 
+def wait_for_tier(site: GatewayServer, email: str) -> None:
+    """Until what is paid gives pro, whatever page is open."""
+    waited_since = time.monotonic()
+    while tier_of(site, email) != "pro":
+        assert time.monotonic() - waited_since < _PATIENCE
+        time.sleep(0.02)
+
+
+def assert_next_calls_are_pro(site: GatewayServer, email: str, secret: str) -> None:
+    """From a second after the entitlement on every call with the old token is on pro.
+
+    Each on a connection of its own, so that all web processes are met.
+    """
+    ((entitled,),) = site.sql(
+        "SELECT extract(epoch FROM s.updated_at)::float8 FROM billing_subscription s"
+        " JOIN accounts_user u ON u.id = s.user_id WHERE u.email = %s AND s.source = 'stripe'",
+        (email,),
+    )
+    time.sleep(max(0.0, float(entitled) + _ACTS_WITHIN - time.time()))
+    body = {"model": "scalix-free", "messages": [{"role": "user", "content": "Hello"}]}
+    for _ in range(20):
+        answer = httpx.post(
+            f"{site.base_url}/v1/chat/completions",
+            json=body,
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=10,
+        )
+        assert (answer.status_code, answer.headers["x-scalix-plan"]) == (200, "pro")
+        assert "x-ratelimit-limit-requests" not in answer.headers
+
+
 def test_a_good_card_upgrades_and_the_token_stays(
     page: Page, site: GatewayServer, picture: Picture
 ) -> None:
@@ -64,12 +107,10 @@ def test_a_good_card_upgrades_and_the_token_stays(
     picture(page, "sandbox-checkout")
     pay(page)
 
+    wait_for_tier(site, email)
+    assert_next_calls_are_pro(site, email, secret)
     on_pro(page)
     picture(page, "upgraded")
-    entitled = time.monotonic()
-    while limit_of(site, secret) != "pro":
-        assert time.monotonic() - entitled < _PATIENCE
-    assert tier_of(site, email) == "pro"
     page.goto("/billing/")
     expect(page.get_by_text("Visa ending in 4242")).to_be_visible()
     picture(page, "billing")
@@ -153,6 +194,94 @@ def test_back_and_reload_after_paying_charge_nothing_again(page: Page, site: Gat
     assert sessions_of(site, email) == [("complete",)]
 
 
+def test_going_back_to_the_card_page_after_paying_pays_nothing_again(
+    page: Page, site: GatewayServer
+) -> None:
+    email = sign_up(page)
+    go_to_checkout(page)
+    pay(page)
+    on_pro(page)
+
+    page.go_back()
+    page.go_back()
+    if page.get_by_role("button", name="Pay").count():  # as the browser had kept it
+        pay(page)
+    page.goto("/billing/")
+    expect(page.get_by_text("Visa ending in 4242")).to_be_visible()
+    assert sessions_of(site, email) == [("complete",)]
+    assert subscriptions_of(site, email) == 1
+
+
+def subscriptions_of(site: GatewayServer, email: str) -> int:
+    """How often the user was put on pro."""
+    rows = site.sql(
+        "SELECT 1 FROM billing_tierchange t JOIN accounts_user u ON u.id = t.user_id"
+        " WHERE u.email = %s AND t.after = 'pro'",
+        (email,),
+    )
+    return len(rows)
+
+
+def test_two_tabs_on_one_card_page_pay_once(page: Page, site: GatewayServer) -> None:
+    email = sign_up(page)
+    go_to_checkout(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    pay(page)
+    on_pro(page)
+
+    pay(other)
+
+    expect(other.get_by_role("button", name="Pay")).to_have_count(0)
+    assert sessions_of(site, email) == [("complete",)]
+    assert subscriptions_of(site, email) == 1
+
+
+def test_of_two_card_pages_the_older_one_is_closed(page: Page, site: GatewayServer) -> None:
+    email = sign_up(page)
+    go_to_checkout(page)
+    other = page.context.new_page()
+    go_to_checkout(other, "Upgrade for $287.90")
+
+    pay(page)
+
+    expect(page.get_by_text("expired")).to_be_visible()
+    assert tier_of(site, email) == "free"
+    pay(other, cents="$287.90")
+    on_pro(other)
+    assert sorted(sessions_of(site, email)) == [("complete",), ("expired",)]
+
+
+def test_who_leaves_at_the_bank_s_question_pays_nothing_and_can_begin_again(
+    page: Page, site: GatewayServer
+) -> None:
+    email = sign_up(page)
+    go_to_checkout(page)
+    pay(page, AUTHENTICATE)
+    expect(page.get_by_role("button", name="Complete")).to_be_visible()
+
+    page.goto("/billing/")
+
+    assert tier_of(site, email) == "free"
+    go_to_checkout(page)
+    pay(page)
+    on_pro(page)
+
+
+def test_the_address_that_paying_leads_to_gives_nothing_by_itself(
+    page: Page, site: GatewayServer
+) -> None:
+    email = sign_up(page)
+    go_to_checkout(page)
+    session_id = page.url.rpartition("/")[2]
+
+    page.goto(f"/billing/return/?session_id={session_id}")
+
+    expect(page.get_by_role("heading", name="You are on Pro")).to_have_count(0)
+    assert tier_of(site, email) == "free"
+    assert subscriptions_of(site, email) == 0
+
+
 def test_two_tabs_pay_once(page: Page, site: GatewayServer) -> None:
     email = sign_up(page)
     go_to_checkout(page)
@@ -176,6 +305,12 @@ def test_a_late_webhook_keeps_nobody_waiting(page: Page, site: GatewayServer) ->
         on_pro(page)
 
     assert tier_of(site, email) == "pro"
+    waited_since = time.monotonic()
+    while not site.sql(_EVENTS_DONE, (email,)):
+        assert time.monotonic() - waited_since < _PATIENCE
+        time.sleep(0.05)
+    assert subscriptions_of(site, email) == 1
+    assert site.sql(_UPGRADE_MAILS, (email,)) == [(1,)]
 
 
 def test_a_closed_browser_still_upgrades(page: Page, site: GatewayServer) -> None:

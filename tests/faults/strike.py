@@ -100,6 +100,8 @@ async def strike(
     clock_ahead: dt.timedelta = dt.timedelta(),
 ) -> tuple[Verdict, Books]:
     """The verdict on a fault, and what it is based on.  `name`: no other load's on this product."""
+    # A part that is killed again and again before it was ever ready stops the start, as it should.
+    await asyncio.to_thread(site.product.wait_until, lambda: _all_runs(site), "every part runs")
     site.upstream.reset()
     prefix = f"{name}-{next(_numbers)}"
     chance = random.Random(seed)
@@ -127,6 +129,10 @@ async def strike(
     verdict = judge(accounts, load.sent, rows, calls, wrong)
     verdict.times, verdict.recovery, verdict.settled = running.times, running.recovery, settled
     return verdict, Books(load.sent, rows)
+
+
+def _all_runs(site: GatewayServer) -> bool:
+    return "Ctrl-C stops everything" in site.product.output.read_text()
 
 
 async def in_order(

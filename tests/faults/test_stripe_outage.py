@@ -38,7 +38,7 @@ from tests.faults.stripe_gate import StripeGate
 from tests.stripe_sandbox import KEY, SECRET, StripeSandbox
 
 DELIVERIES = 300
-LONGEST_ANSWER = 500.0  # milliseconds until a webhook is answered, of 99 in 100
+MOST_FOR_STRIPE_TO_WAIT = 500.0  # milliseconds, for 99 of 100 deliveries
 LONGEST_PAGE = 5.0  # seconds that a request may be held up by Stripe, whatever it does
 LONGEST_WAIT = 30.0  # seconds between two attempts of the worker
 BUYERS = 30
@@ -90,9 +90,9 @@ def test_webhooks_are_kept_while_stripe_hangs_and_it_is_never_called(
     assert gate.calls == []
     assert WebhookEvent.objects.filter(state="pending").count() == DELIVERIES
     took.sort()
+    assert took[-4] < MOST_FOR_STRIPE_TO_WAIT
     with capsys.disabled():
         print(f" [p50 {took[len(took) // 2]:.1f} ms, p99 {took[-4]:.1f} ms]", end="")
-    assert took[-4] < LONGEST_ANSWER
 
 
 # The worker ---------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ async def test_each_of_a_few_has_its_row_with_the_requests_own_id(reads: ReadPoo
     for one in several:
         refusals.note(one)
     await refusals.write(reads)
-    assert await rows(reads) == [(one.id, one.code, 1) for one in several]
+    assert sorted(await rows(reads)) == sorted((one.id, one.code, 1) for one in several)
     await refusals.write(reads)
     assert len(await rows(reads)) == 2
 
@@ -91,9 +91,9 @@ async def test_what_cannot_be_written_is_kept_and_counted_once(reads: ReadPool) 
     assert (len(kept), sum(row[2] for row in kept)) == (21, 101)
 
 
-async def test_what_does_not_fit_is_cut(reads: ReadPool) -> None:
+async def test_what_no_column_can_hold_is_cut(reads: ReadPool) -> None:
     refusals = Refusals()
-    refusals.note(refused(message="m" * 5_000, model="x" * 5_000))
+    refusals.note(refused(message="m" * 5_000, model="\0" + "x" * 5_000))
     await refusals.write(reads)
     ((message, model),) = await reads.fetch("SELECT message, model FROM billing_refusal")
     assert (len(message), len(model)) == (300, 100)
