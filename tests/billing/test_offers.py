@@ -14,6 +14,8 @@ NOTHING = (Usage(), None)
 NEAR = (Usage(share=0.8), None)
 HEAVY = (Usage(heavy_days=3), None)
 FRIEND = (Usage(), ReferralClaim())
+NEAR_AND_FRIEND = (Usage(share=0.8), ReferralClaim())
+HEAVY_AND_FRIEND = (Usage(heavy_days=3), ReferralClaim())
 HEAVY_AND_NEAR = (Usage(share=1.0, heavy_days=7), None)
 EVERYTHING = (Usage(share=1.0, heavy_days=7), ReferralClaim())
 
@@ -23,6 +25,8 @@ BY_HAND = [
     (NEAR, 1349, 2699, 25911),
     (HEAVY, 1274, 2549, 24471),  # 1499 less 224.85; 28790 less 4318.50
     (FRIEND, 1199, 2399, 23032),
+    (NEAR_AND_FRIEND, 1199, 2399, 23032),
+    (HEAVY_AND_FRIEND, 1199, 2399, 23032),
     (HEAVY_AND_NEAR, 1274, 2549, 24471),
     (EVERYTHING, 1199, 2399, 23032),
 ]
