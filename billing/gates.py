@@ -1,8 +1,9 @@
 """What each plan may use.  The entitlement says which tier an account is on; what a tier has is
 said here and in the plans' table, and nowhere else are tiers compared.
 
-No tier goes before another: nothing on the request path waits for a place.  Whoever is admitted
-goes to the provider at once, and the connections to providers have no bound.
+Nothing on the request path waits for a place yet: whoever is admitted goes to the provider at once,
+and the connections to providers have no bound.  So `priority` has no effect so far and no page
+promises one; whatever comes to queue callers asks it, and compares no tiers itself.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +18,11 @@ _RANK: Final = {tier.value: rank for rank, tier in enumerate(Tier)}
 def may_use(tier: str, model_tier: str) -> bool:
     """Whether a caller on `tier` may use a model of `model_tier`; a visitor gets what free gets."""
     return max(_RANK[tier], _RANK[Tier.FREE.value]) >= _RANK[model_tier]
+
+
+def priority(tier: str) -> int:
+    """Who goes first where callers have to queue: the lowest number, as in a heap."""
+    return _RANK[Tier.PRO.value] - _RANK[tier]
 
 
 def context_window(limits: Limits, model_window: int) -> int:

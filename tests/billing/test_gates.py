@@ -59,3 +59,8 @@ def test_the_plan_that_is_named_is_the_lowest_above_that_has_it(
 
 def test_no_plan_is_named_that_would_refuse_it_too() -> None:
     assert gates.lowest_above("visitor", PLANS, lambda limits: False) is None
+
+
+def test_pro_goes_first_and_a_visitor_last() -> None:
+    assert sorted(TABLE, key=gates.priority) == ["pro", "free", "visitor"]
+    assert gates.priority("pro") == 0
