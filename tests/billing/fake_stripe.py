@@ -88,7 +88,8 @@ class FakeStripe(StripeApi):
 
     def events_since(self, since: dt.datetime, types: Sequence[str]) -> list[dict[str, Any]]:
         self._answer()
-        return [one for one in self.events if one["type"] in types]
+        seen = [one for one in self.events if one["created"] >= int(since.timestamp())]
+        return [one for one in seen if one["type"] in types]
 
     def customer_of_charge(self, charge_id: str) -> str | None:
         self._answer()
