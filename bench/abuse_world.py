@@ -165,6 +165,8 @@ class World:
         )  # fmt: skip
         self.requests += 1
         self.admitted += not limit
+        if limit and ask.tier == "visitor" and not self._of_account[ask.account]:
+            return False  # who was never admitted is nobody's visitor yet: it is on no record
         self._of_account[ask.account].append(seen)
         self._active.add(ask.account)
         if ask.tier != "pro":

@@ -5,7 +5,7 @@ Kept in memory and read again often, as plans are; it ends by the clock, with no
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from accounts.postgres import ReadPool
@@ -108,10 +108,7 @@ def throttled(limits: Limits, effects: tuple[Effect, ...]) -> Limits:
         if not effect.blocks
         for name in (_OF_ADDRESS if effect.of_address else _OF_ACCOUNT)
     ]
-    known = {field.name for field in fields(limits)}
-    changed: dict[str, Any] = {
-        name: _quarter(name, getattr(limits, name)) for name in names if name in known
-    }
+    changed: dict[str, Any] = {name: _quarter(name, getattr(limits, name)) for name in names}
     return replace(limits, **changed) if changed else limits
 
 

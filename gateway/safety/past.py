@@ -16,6 +16,8 @@ WINDOW: Final = dt.timedelta(seconds=WINDOW_SECONDS)
 _MOST_OF_ACCOUNT: Final = 1_000  # the latest; a free account can't have so many in a day
 _MOST_AT_ADDRESS: Final = 300  # three hours at the limit of an address
 _MOST_OF_ANCHOR: Final = 200
+# Of what one row of refusals stands for: it may be those of an address, and it names one account.
+_MOST_OF_REFUSAL: Final = 20
 _FEWEST_ACCOUNTS: Final = 5  # at an address, for it to be looked at
 _REFUSED_AT_ADDRESS: Final = dt.timedelta(minutes=10)  # a burst's; there is no index for more
 
@@ -137,7 +139,7 @@ def _seen(row: tuple[Any, ...]) -> Seen:
         address=address,
         admitted=admitted,
         by_own_limit=bool(limit) and not limit.startswith("address"),
-        weight=weight,
+        weight=min(weight, _MOST_OF_REFUSAL),
         sketch=unpacked(bytes(fingerprint)) if fingerprint else None,
     )
 

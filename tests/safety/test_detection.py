@@ -206,6 +206,18 @@ def test_a_farm_is_a_case_of_its_address(now: dt.datetime) -> None:
     assert "10 accounts within an hour, one after the other" in case.reason_texts[0]
 
 
+def test_one_row_for_the_refusals_of_a_whole_address_makes_nobody_an_abuser(
+    now: dt.datetime,
+) -> None:
+    account = uuid7()
+    for number in range(5):
+        admitted(now - (30 - number) * SECOND, account)
+    refused(now - SECOND, account, stands_for=5_000)  # a neighbour's, most of them
+    look(now)
+
+    assert not AbuseCase.objects.exists()
+
+
 def test_thresholds_are_staffs(now: dt.datetime) -> None:
     AbuseThresholds.objects.all().delete()
     AbuseThresholds.objects.create(watch=10, throttle=20, block=60, block_hours=3)

@@ -1,6 +1,7 @@
 """What is left of the limits under an effect, and whom it holds for."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -30,10 +31,18 @@ def test_where_there_was_no_limit_there_is_one() -> None:
     assert (left.requests_per_hour, left.concurrent_requests) == (60, 5)
 
 
-def test_an_addresss_effect_leaves_the_accounts_own_limits() -> None:
-    left = throttled(FREE, (effect(of_address=True),))
+def test_an_addresss_effect_is_on_its_own_limits_and_leaves_the_accounts() -> None:
+    at_home = replace(
+        FREE,
+        address_requests_per_minute=30,
+        address_requests_per_hour=100,
+        address_accounts_per_hour=2,
+    )
+    left = throttled(at_home, (effect(of_address=True),))
 
     assert (left.requests_per_hour, left.concurrent_requests) == (10, 2)
+    assert (left.address_requests_per_minute, left.address_requests_per_hour) == (7, 25)
+    assert left.address_accounts_per_hour == 1
 
 
 def test_who_is_blocked_has_the_limits_of_the_plan_to_look_at() -> None:
