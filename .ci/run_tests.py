@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 RUNS = (
-    ("tests", "--ignore=tests/e2e", "--numprocesses=2", "--dist=loadfile"),
+    ("tests", "--ignore=tests/e2e", "--numprocesses=3", "--dist=loadfile"),
     ("tests/e2e",),
 )
 NO_TESTS = 5
