@@ -19,13 +19,13 @@ NOW = dt.datetime.now(dt.UTC)
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Dora has made 2,000 requests in 20 days, of the 100,000 of fifty accounts.
+    """Dora has made 2,000 requests in 20 days, of the 200,000 of a hundred accounts.
 
     With few accounts Postgres may well read a day of everybody's sums to find hers.
     """
     user = User.objects.create_user("dora@example.com", id=account(0))
     token, _ = ApiToken.objects.issue(user=user, name="Dora's laptop")
-    fill(100_000, span="20 days", accounts=50)
+    fill(200_000, span="20 days", accounts=100)
     roll_up()
     spend(user.pk, 3, token_id=token.pk)
     with connection.cursor() as cursor:

@@ -68,7 +68,7 @@ def test_a_paid_session_is_an_active_subscription_and_a_refund_shows(
 def test_a_card_that_declines_renewals_leaves_what_is_owed_and_when_it_is_tried(
     api: StripeApi, shop: Shop, customer: str
 ) -> None:
-    api.credit(customer, cents=500, note="thanks", idempotency_key="b1")
+    api.credit(customer, cents=500, note="thanks", reference="r1", idempotency_key="b1")
     made = session(api, shop, customer)
     shop.control("pay", session=made.id, number=DECLINES_LATER)
     shop.advance(days=32)
