@@ -72,15 +72,22 @@ class LedgerEntry(models.Model):
     address = models.GenericIPAddressField(
         null=True, help_text="Where it came from: an IPv4 address, or the first of an IPv6 /64."
     )
+    # The database has these defaults, too: the release before this one names no such column.
     address_counted = models.BooleanField(
-        default=False, help_text="Whether it counts against its address's limits."
+        default=False, db_default=False, help_text="Whether it counts against its address's limits."
     )
-    session = models.CharField(max_length=16, blank=True, help_text="Of which session it was.")
+    session = models.CharField(
+        max_length=16, blank=True, db_default="", help_text="Of which session it was."
+    )
     requests = models.SmallIntegerField(
-        default=1, help_text="What it counts as: 1; for a correction that takes one back, -1."
+        default=1,
+        db_default=1,
+        help_text="What it counts as: 1; for a correction that takes one back, -1.",
     )
     corrects = models.UUIDField(null=True, help_text="The row that this one corrects.")
-    reason = models.CharField(max_length=300, blank=True, help_text="Why it was corrected.")
+    reason = models.CharField(
+        max_length=300, blank=True, db_default="", help_text="Why it was corrected."
+    )
     admitted_at = models.DateTimeField(help_text="By the counter store's clock.")
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

@@ -280,7 +280,9 @@ class Migration(migrations.Migration):
             model_name="ledgerentry",
             name="address_counted",
             field=models.BooleanField(
-                default=False, help_text="Whether it counts against its address's limits."
+                default=False,
+                db_default=False,
+                help_text="Whether it counts against its address's limits.",
             ),
         ),
         migrations.AddField(
@@ -291,20 +293,25 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="ledgerentry",
             name="reason",
-            field=models.CharField(blank=True, help_text="Why it was corrected.", max_length=300),
+            field=models.CharField(
+                blank=True, db_default="", help_text="Why it was corrected.", max_length=300
+            ),
         ),
         migrations.AddField(
             model_name="ledgerentry",
             name="requests",
             field=models.SmallIntegerField(
                 default=1,
+                db_default=1,
                 help_text="What it counts as: 1; for a correction that takes one back, -1.",
             ),
         ),
         migrations.AddField(
             model_name="ledgerentry",
             name="session",
-            field=models.CharField(blank=True, help_text="Of which session it was.", max_length=16),
+            field=models.CharField(
+                blank=True, db_default="", help_text="Of which session it was.", max_length=16
+            ),
         ),
         migrations.AddField(
             model_name="plan",
