@@ -34,7 +34,15 @@ _BRANDS: Final = {
     "3566002020360505": "jcb",
     "6200000000000005": "unionpay",
 }
-_SPECIAL: Final = (DECLINED, AUTHENTICATE, DECLINES_LATER, NO_FUNDS)
+
+ASKS: Final = "asks"
+"""How a card acts whose bank asks for 3-D Secure."""
+_BEHAVIOURS: Final = {
+    DECLINED: "declined",
+    AUTHENTICATE: ASKS,
+    DECLINES_LATER: "declined_later",
+    NO_FUNDS: "no_funds",
+}
 
 
 @dataclass(frozen=True)
@@ -93,9 +101,9 @@ def refusal(number: str, expiry: str, cvc: str, now: int) -> Refusal | None:
 
 def bank_says(behaves: str, *, renewal: bool) -> str:
     """What the bank says against a charge; empty when it goes through."""
-    if behaves == NO_FUNDS:
+    if behaves == _BEHAVIOURS[NO_FUNDS]:
         return "Your card has insufficient funds."
-    if behaves == DECLINED or (renewal and behaves == DECLINES_LATER):
+    if behaves == _BEHAVIOURS[DECLINED] or (renewal and behaves == _BEHAVIOURS[DECLINES_LATER]):
         return "Your card was declined."
     return ""
 
@@ -116,8 +124,8 @@ def card(number: str, expiry: str) -> dict[str, Any]:
 
 
 def behaviour(number: str) -> str:
-    """The test card's number if it acts specially; one that doesn't is not kept."""
-    return number if number in _SPECIAL else ""
+    """In a word how a test card acts, since its number is not kept; empty: as any good one."""
+    return _BEHAVIOURS.get(number, "")
 
 
 def plain(number: str) -> str:

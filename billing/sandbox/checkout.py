@@ -52,7 +52,7 @@ def pay(sandbox: Sandbox, session_id: str, number: str, expiry: str, cvc: str) -
     if refused:
         return Payment("declined", refused.message, field=refused.field)
     method = payment_methods.make(sandbox, found["customer"], number, expiry)
-    if method["_behaviour"] == cards.AUTHENTICATE:
+    if method["_behaviour"] == cards.ASKS:
         sandbox.store.put(found | {"_method": method["id"]})
         return Payment("authenticate")
     return _complete(sandbox, found, method)

@@ -44,7 +44,7 @@ class _Card:
             values = {"form": form, "field": wrong.field, "message": wrong.message}
             return visit.page("replace.html", status=422, **values)
         method = payment_methods.make(self._sandbox, visit.customer["id"], number, expiry)
-        if method["_behaviour"] == cards.AUTHENTICATE:
+        if method["_behaviour"] == cards.ASKS:
             self._sandbox.store.put(visit.session | {"_method": method["id"]})
             return see_other(f"{visit.path}/auth")
         return self._use(visit, method)
