@@ -59,10 +59,10 @@ def main() -> int:
 def _upgrade(product: Product, email: str) -> tuple[float, float]:
     """One user's way to pro: milliseconds from paid to committed, and from there to served."""
     with httpx.Client(base_url=product.address, timeout=20) as browser:
-        _send(browser, "/signup/", email=email, password1=_PASSWORD)
-        made = _SECRET.search(_send(browser, "/tokens/", name="bench").text)
+        send(browser, "/signup/", email=email, password1=_PASSWORD)
+        made = _SECRET.search(send(browser, "/tokens/", name="bench").text)
         assert made is not None
-        session = _begin(browser)
+        session = begin_checkout(browser)
     headers = {"Authorization": f"Bearer {made[0]}"}
     key = product.paths.sandbox_key.read_text()
     with httpx.Client(base_url=product.address, headers=headers, timeout=20) as program:
@@ -82,7 +82,7 @@ def _upgrade(product: Product, email: str) -> tuple[float, float]:
     return float(committed_at) - paid_at, served_at - float(committed_at)
 
 
-def _send(browser: httpx.Client, address: str, **fields: str) -> httpx.Response:
+def send(browser: httpx.Client, address: str, **fields: str) -> httpx.Response:
     """Fetches a page, fills in its form and follows where it leads."""
     found = _TOKEN_FIELD.search(browser.get(address).text)
     assert found is not None
@@ -90,8 +90,8 @@ def _send(browser: httpx.Client, address: str, **fields: str) -> httpx.Response:
     return browser.post(address, data=form, follow_redirects=True)
 
 
-def _begin(browser: httpx.Client) -> str:
-    """A Checkout session's id, from the pricing page's form."""
+def begin_checkout(browser: httpx.Client) -> str:
+    """A Checkout session's id, from the pricing page's form; for whoever is signed up here."""
     found = _TOKEN_FIELD.search(browser.get("/pricing/").text)
     assert found is not None
     form = {"csrfmiddlewaretoken": found[1], "price": "scalix_pro_monthly"}
