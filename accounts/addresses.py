@@ -53,6 +53,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Iterable[Network]) ->
     return address
 
 
+@lru_cache(10_000)  # asked for several times in a request
 def network_of(address: str | None) -> str | None:
     """What limits count as one: an IPv4 address, or the first of an IPv6 /64, which is one line."""
     if address is None or ":" not in address:

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import uuid
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -33,7 +33,7 @@ from billing.metering.corrections import (
     corrections_of,
     take_back,
 )
-from billing.models import LedgerEntry, Tier
+from billing.models import LedgerEntry, Refusal, Tier
 
 STATUS_COLOURS: Final = {
     "reserved": "info",
@@ -45,6 +45,9 @@ STATUS_COLOURS: Final = {
 }
 _MOST_ACCOUNTS: Final = 20  # of an e-mail search
 _DAY: Final = dt.timedelta(days=1)
+
+
+_Row = TypeVar("_Row", LedgerEntry, Refusal)
 
 
 def dollars(micros: int, *, places: int = 6) -> str:
@@ -150,10 +153,7 @@ class LedgerEntryAdmin(ViewOnly):
         if "@" in term:
             users = User.objects.filter(email__icontains=term).values_list("pk", flat=True)
             return queryset.filter(account_id__in=list(users[:_MOST_ACCOUNTS])), False
-        for field, read in (("pk", request_id_in), ("account_id", uuid.UUID)):
-            with contextlib.suppress(ValueError):
-                return queryset.filter(**{field: read(term)}), False
-        return queryset.none(), False
+        return found_by_id(queryset, term), False
 
     @display(description="request")
     def request_id(self, entry: LedgerEntry) -> str:
@@ -264,6 +264,13 @@ def _links(rows: list[tuple[uuid.UUID, str]]) -> str:
     )
 
 
-def request_id_in(term: str) -> uuid.UUID:
-    """The request that a search term names; ValueError for none."""
+def found_by_id(queryset: QuerySet[_Row], term: str) -> QuerySet[_Row]:
+    """The row of the request id that a search term names, or those of the account's id."""
+    for field, read in (("pk", _request_id_in), ("account_id", uuid.UUID)):
+        with contextlib.suppress(ValueError):
+            return queryset.filter(**{field: read(term)})
+    return queryset.none()
+
+
+def _request_id_in(term: str) -> uuid.UUID:
     return decode("req", term.replace("REQ_", "req_"))

@@ -1,8 +1,6 @@
 """Staff's page of requests that were not admitted: found by request id or account."""
 
-import contextlib
 import datetime as dt
-import uuid
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +9,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from accounts.admin import ViewOnly
-from billing.ledger_admin import DayFilter, request_id_in
+from billing.ledger_admin import DayFilter, found_by_id
 from billing.models import Refusal
 
 
@@ -47,12 +45,7 @@ class RefusalAdmin(ViewOnly):
     ) -> tuple[QuerySet[Refusal], bool]:
         """The refusal of a request id, or those of an account's id."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        for field, read in (("pk", request_id_in), ("account_id", uuid.UUID)):
-            with contextlib.suppress(ValueError):
-                return queryset.filter(**{field: read(term)}), False
-        return queryset.none(), False
+        return (found_by_id(queryset, term) if term else queryset), False
 
     @display(description="request")
     def request_id(self, refusal: Refusal) -> str:

@@ -63,10 +63,10 @@ async def _answer(
 ) -> Reply | StreamReply:
     """The answer of a request that runs; `held` is the idempotency key that it runs for."""
     try:
-        await gateway.guard.check(caller, presented, request)
+        await gateway.guard.check(caller, request)
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
-        gateway.guard.explain(error, caller, presented)
+        gateway.guard.explain(error, caller)
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
@@ -109,7 +109,7 @@ async def check(
     Nothing is booked or written, and nobody becomes a visitor.
     """
     caller = await _caller(gateway, presented)
-    await gateway.guard.check(caller, presented, request)
+    await gateway.guard.check(caller, request)
     return caller, await gateway.admission.check(caller, request)
 
 
@@ -121,7 +121,7 @@ async def usage_of(gateway: "Gateway", presented: Presented) -> tuple[Caller, Us
 
 async def _caller(gateway: "Gateway", presented: Presented) -> Caller:
     """Who asks, with the limits that are left to them."""
-    return gateway.guard.judged(await gateway.authenticator.authenticate(presented), presented)
+    return gateway.guard.judged(await gateway.authenticator.authenticate(presented))
 
 
 async def _relayed(

@@ -1,17 +1,14 @@
 """What accounts spent: the ledger, what was refused, the roll-ups that pages read, and prices."""
 
-import uuid
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils import timezone
 
 from accounts.identifiers import encode, uuid7
+from billing.metering.rows import NOBODY
 from billing.tiers import Tier
-
-NOBODY: Final = uuid.UUID(int=0)
-"""In a roll-up, in place of the token of requests that came without one."""
 
 
 class GatewayProcess(models.Model):

@@ -13,7 +13,8 @@ zero: the ledger is summed and the counters seeded.  What makes that exact while
 
 Account and address are two scripts, since they may be in two parts of a cluster.  The account's
 booking, which names process and address, is made first and ended last: whoever dies in between is
-swept up after.  Where the address refuses, it is given back before anybody is answered.
+swept up after.  Where the address refuses, it is given back before anybody is answered; where a
+minute ends in between, both are, and are booked again.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from billing.metering.redis_store import NO_LIMIT, NONE, Clock, QuotaUnavailable
 from billing.metering.requests import QuotaBooking, QuotaRefused, QuotaRequest
 from billing.metering.rows import NOBODY
 from billing.metering.sums import LedgerReader
-from billing.metering.usage import Counters, Usage
+from billing.metering.usage import AddressUse, Counters, Usage
 from billing.plans import Limits
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
 
 COMMIT_BOUND_SECONDS: Final = 0.3
 _SCAN_KEYS: Final = 1000
+_MINUTE_MS: Final = 60_000
 
 
 class Quota:
@@ -80,27 +82,47 @@ class Quota:
     async def reserve(self, request: QuotaRequest) -> QuotaBooking:
         """Books the request, or raises QuotaRefused with nothing booked.  Safe to repeat."""
         asked_at, generation = time.monotonic(), self._generation.number
-        limits, account_id = request.limits, request.account_id
-        arguments = self._account_arguments(request)
-        account = await self._ask_account(generation, account_id, "reserve", *arguments)
-        verdicts, use = [account.verdict], None
-        if (address := request.counted_address) is not None and account.verdict == ADMITTED:
-            found = await self._ask_address(
-                generation, address, "reserve", *_address_arguments(request)
-            )
-            verdicts, use = [found.verdict], found.use
-            if found.verdict != ADMITTED:
-                await self.settle(
-                    account_id, request.request_id, charged=False, tokens=0, generation=generation
-                )
-        elif address is not None:  # it may refuse for longer
-            use = (await self._ask_address(generation, address, "peek", str(account_id))).use
-            verdicts.append(decide_by_address(limits, use).verdict)
-        usage = Usage(limits, account.counters, use)
+        while (said := await self._book(generation, request)) is None:
+            continue  # a minute ended between the two bookings
+        account, use, verdicts = said
+        usage = Usage(request.limits, account.counters, use)
         if refusing := [usage.state(one) for one in verdicts if one != ADMITTED]:
             raise QuotaRefused(usage, longest_wait(refusing), request.tokens_needed)
         output = None if account.extra == NO_LIMIT else account.extra
         return QuotaBooking(usage, output, asked_at, generation)
+
+    async def _book(
+        self, generation: int, request: QuotaRequest
+    ) -> tuple[AccountAnswer, AddressUse | None, tuple[str, ...]] | None:
+        """What account and address said, and the verdicts that count; either refusing, nothing is
+        booked.
+
+        None, and nothing is booked, where the address was asked in a later minute: the row has one
+        moment, and both have to count it in the windows of that.
+        """
+        account_id, address = request.account_id, request.counted_address
+        account = await self._ask_account(
+            generation, account_id, "reserve", *self._account_arguments(request)
+        )
+        if address is None:
+            return account, None, (account.verdict,)
+        if account.verdict != ADMITTED:  # the address may refuse for longer
+            use = (await self._ask_address(generation, address, "peek", str(account_id))).use
+            return account, use, (account.verdict, decide_by_address(request.limits, use).verdict)
+        found = await self._ask_address(
+            generation, address, "reserve", *_address_arguments(request)
+        )
+        together = found.use.at_ms // _MINUTE_MS == account.counters.at_ms // _MINUTE_MS
+        if found.verdict != ADMITTED or not together:
+            await self.settle(
+                account_id,
+                request.request_id,
+                charged=False,
+                tokens=0,
+                address=address,
+                generation=generation,
+            )
+        return (account, found.use, (found.verdict,)) if together else None
 
     async def settle(
         self,

@@ -23,8 +23,9 @@ from django.db import connection, transaction
 
 from accounts.identifiers import uuid7_floor
 from billing.metering.figures import COLUMNS, NAMES, SUMS_OF_ROLLUPS, SUMS_OF_ROWS
-from billing.metering.models import NOBODY, RollupMark, UsageDay
+from billing.metering.models import RollupMark, UsageDay
 from billing.metering.partitions import oldest_month
+from billing.metering.rows import NOBODY
 
 OVERLAP: Final = dt.timedelta(minutes=5)
 """Longer than a commit takes, and more than clocks differ."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 NOBODY: Final = uuid.UUID(int=0)
-"""As `first` and `last` of a commit that ends nothing."""
+"""An id that nothing has: of a commit that ends nothing, of an account that was never seen and, in
+a roll-up, of the token of requests that came without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from django.db import connection
 
 from accounts.postgres import ReadPool
 from billing.metering.figures import COLUMNS, SUMS_OF_ROLLUPS, SUMS_OF_ROWS, Figures
-from billing.metering.models import NOBODY
 from billing.metering.rollups import DAY, MARK, id_bounds, unrolled_since
+from billing.metering.rows import NOBODY
 
 _ROLLED_TO: Final = f"SELECT rolled_to FROM billing_rollupmark WHERE id = {MARK}"  # noqa: S608
 

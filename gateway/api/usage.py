@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.figures import Figures
-from billing.metering.models import NOBODY
 from billing.metering.retention import HOUR_MONTHS
+from billing.metering.rows import NOBODY
 from billing.metering.spent import By, Span, spent_by_pool
 from gateway import runtime
 from gateway.api.view import GatewayView, json_response

@@ -13,8 +13,8 @@ from typing import Final
 from accounts.identifiers import uuid7_floor
 from accounts.models import ApiToken
 from billing.metering.figures import Figures
-from billing.metering.models import NOBODY
 from billing.metering.rollups import REACH, unrolled_since
+from billing.metering.rows import NOBODY
 from billing.metering.spent import By, Span, rolled_to, spent
 from billing.models import LedgerEntry, UsageDay
 

@@ -47,11 +47,11 @@ async def appeal(request: HttpRequest) -> HttpResponse:
 async def _effects(request: HttpRequest) -> tuple[Effect, ...]:
     user = await request.auser()
     assert isinstance(user, User)
-    guard, presented = runtime.current().guard, await presented_by(request)
-    if not guard.effects_of(user.pk, "", presented):  # nearly always, and without a query
+    guard, address = runtime.current().guard, (await presented_by(request)).address
+    if not guard.effects_of(user.pk, "", address):  # nearly always, and without a query
         return ()
     tier = await sync_to_async(Subscription.objects.tier_of)(user.pk)
-    return guard.effects_of(user.pk, tier, presented)
+    return guard.effects_of(user.pk, tier, address)
 
 
 def _with_appeals(effects: tuple[Effect, ...]) -> list[Held]:

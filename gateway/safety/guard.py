@@ -12,7 +12,7 @@ from gateway.errors import BlockedForAbuse, GatewayError, LimitReached
 from gateway.safety.effects import Effect, Effects, throttled
 from gateway.safety.fingerprints import Fingerprints
 from gateway.safety.rules import RuleBook
-from gateway.types import Caller, ChatRequest, Presented, Reservation
+from gateway.types import Caller, ChatRequest, Reservation
 
 _MOST_REASONS: Final = 3
 
@@ -35,33 +35,32 @@ class Guard:
         """Writes fingerprints.  Raises PostgresUnavailable."""
         await self._fingerprints.write(self._pool)
 
-    def judged(self, caller: Caller, presented: Presented) -> Caller:
+    def judged(self, caller: Caller) -> Caller:
         """The caller with the limits that are left to them; who is blocked may still look up."""
-        effects = self.effects_on(caller, presented)
+        effects = self._effects_on(caller)
         return replace(caller, limits=throttled(caller.limits, effects)) if effects else caller
 
-    def effects_on(self, caller: Caller, presented: Presented) -> tuple[Effect, ...]:
-        """What holds for the caller now."""
-        return self.effects_of(caller.account_id, caller.limits.tier, presented)
-
     def effects_of(
-        self, account_id: uuid.UUID, tier: str, presented: Presented
+        self, account_id: uuid.UUID, tier: str, address: str | None
     ) -> tuple[Effect, ...]:
-        """What holds for an account now, at the address that a request comes from."""
-        return self._effects.on(account_id, presented.address, tier)
+        """What holds for an account now, at the address that its requests count by."""
+        return self._effects.on(account_id, address, tier)
 
-    async def check(self, caller: Caller, presented: Presented, request: ChatRequest) -> None:
+    def _effects_on(self, caller: Caller) -> tuple[Effect, ...]:
+        return self.effects_of(caller.account_id, caller.limits.tier, caller.address)
+
+    async def check(self, caller: Caller, request: ChatRequest) -> None:
         """BlockedForAbuse or ContentRefused where this may not be asked, by them or at all."""
-        for effect in self.effects_on(caller, presented):
+        for effect in self._effects_on(caller):
             if effect.blocks:
                 raise _blocked(effect)
         await self._rules.check(caller.limits.tier, request)
 
-    def explain(self, error: GatewayError, caller: Caller, presented: Presented) -> None:
+    def explain(self, error: GatewayError, caller: Caller) -> None:
         """Adds to a limit's refusal that the limit is lower than the plan's, and why."""
         if not isinstance(error, LimitReached):
             return
-        for effect in self.effects_on(caller, presented):
+        for effect in self._effects_on(caller):
             error.message += f" {_what_is_done(effect)}"
             error.metadata |= {"throttled": _metadata(effect) | {"message": _what_is_done(effect)}}
 

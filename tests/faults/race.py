@@ -88,7 +88,11 @@ _numbers = itertools.count()
 
 
 def run_race(server: GatewayServer, limit: Limit, requests: int = REQUESTS) -> Race:
-    """So many at once on fresh accounts; those that get in are held until all are decided."""
+    """So many at once on fresh accounts; those that get in are held until all are decided.
+
+    Each account makes as many of them as any other: else nobody knows how many are to get in.
+    """
+    assert requests % limit.accounts == 0
     _wait_for_room(limit)
     name = f"race-{next(_numbers)}"
     number = next(_numbers)

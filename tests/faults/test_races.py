@@ -15,12 +15,13 @@ from tests.faults.race import (
     WEB_PROCESSES,
     Limit,
     run_race,
+    without_redis,
 )
 from tests.faults.sites import site
 from tests.faults.strike import SHORT
 from tests.gateway_server import GatewayServer
 
-FEWER = 150
+FEWER = 200
 HERE = [one for one in EVERY if one.of_redis]
 
 
@@ -37,6 +38,12 @@ def test_of_five_hundred_at_once_exactly_the_limit_gets_in(
     race = run_race(server, limit, REQUESTS)
     assert race.wrong == []
     assert race.admitted + race.refused == REQUESTS
+
+
+def test_without_redis_exactly_the_limits_get_in(server: GatewayServer) -> None:
+    with without_redis(server):
+        for limit in LIMITS:
+            assert (limit, run_race(server, limit, FEWER).wrong) == (limit, [])
 
 
 @pytest.mark.parametrize("fault", HERE, ids=lambda one: one.name)

@@ -12,8 +12,8 @@ from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool
 from billing.metering.corrections import take_back
 from billing.metering.figures import Figures
-from billing.metering.models import NOBODY
 from billing.metering.rollups import HOUR, hour_of, roll_up
+from billing.metering.rows import NOBODY
 from billing.metering.spent import By, Span, spent, spent_by_pool
 from billing.models import RollupMark, UsageDay, UsageHour
 from tests.metering.rolling import by_rows, fill
