@@ -64,7 +64,7 @@ async def _freeze(part: str, strike: Strike) -> None:
     await strike.struck()
     pids = strike.site.product.pids(part)
     if part == "postgres":  # its processes are many: all of them stand still
-        pids = [one.pid for pid in pids for one in descendants(pid)]
+        pids += [one.pid for pid in pids for one in descendants(pid)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
