@@ -4,6 +4,7 @@ The calls go on all through the payment, so that every web process knows the tok
 until the moment that it is not.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,25 +54,29 @@ def completed(site: GatewayServer, secret: str, model: str) -> int:
     return httpx.post(url, json=body, headers=headers, timeout=10).status_code
 
 
-def plans_through(site: GatewayServer, email: str, secret: str) -> tuple[list[str], list[str]]:
+def plans_through(
+    site: GatewayServer, email: str, secret: str, begun: threading.Barrier
+) -> tuple[list[str], list[str]]:
     """What calls said, each over a new connection: before the entitlement, and a second after it.
 
     The entitlement counts from when another connection to the database first sees it: it was
     committed by then, so that a slow machine makes this too kind by one round and never unfair.
+    Nobody pays before `begun`, for which every program has called once.
     """
-    before: list[str] = []
+    before = [limit_of(site, secret)]
     after: list[str] = []
+    begun.wait(GIVE_UP)
     entitled_at: float | None = None
     give_up = time.monotonic() + GIVE_UP
     while len(after) < CALLS:
-        begun = time.monotonic()
-        assert begun < give_up, "the payment was never heard of"
+        called_at = time.monotonic()
+        assert called_at < give_up, "the payment was never heard of"
         plan = limit_of(site, secret)
         if entitled_at is None and tier_of(site, email) == "pro":
             entitled_at = time.monotonic()
         elif entitled_at is None:
             before.append(plan)
-        elif begun >= entitled_at + PROMISED:
+        elif called_at >= entitled_at + PROMISED:
             after.append(plan)
     return before, after
 
@@ -86,8 +91,12 @@ def test_a_second_after_the_entitlement_every_call_is_pro_s_with_the_old_token(
     assert refused == 403
     go_to_checkout(page)
 
+    begun = threading.Barrier(PROGRAMS + 1)
     with ThreadPoolExecutor(PROGRAMS) as threads:
-        programs = [threads.submit(plans_through, site, email, secret) for _ in range(PROGRAMS)]
+        programs = [
+            threads.submit(plans_through, site, email, secret, begun) for _ in range(PROGRAMS)
+        ]
+        begun.wait(GIVE_UP)
         pay(page)
         on_pro(page)
         said = [program.result() for program in programs]

@@ -8,7 +8,7 @@ from tests.gateway_server import GatewayServer
 
 # Those that need nothing but a product.
 HERE = (
-    *("kill-worker", "kill-postgres", "kill-valkey", "flushall", "freeze-valkey"),
+    *("kill-web", "kill-worker", "kill-postgres", "kill-valkey", "flushall", "freeze-valkey"),
     *("freeze-postgres", "sigterm", "hang-up"),
 )
 

@@ -152,10 +152,7 @@ def test_counters_that_differ_are_named_and_forget(
     assert usage_now(account_id).counters.day_tokens == 200
 
 
-def test_a_running_request_counts_as_reserved_in_both(
-    account_id: uuid.UUID, running_requests: "Traffic"
-) -> None:
-    running_requests.stop()
+def test_a_running_request_counts_as_reserved_in_both(account_id: uuid.UUID) -> None:
     spend(account_id, 1, status="reserved", ended_at=None)
     usage_now(account_id)
     assert counters_disagreeing(pause=0) == []
