@@ -126,6 +126,7 @@ def _write(row: LedgerEntry, delta: Delta, standing: Delta, reason: str) -> Ledg
         deployment=row.deployment,
         session=row.session,
         address=row.address,
+        address_counted=row.address_counted,
         status=LedgerEntry.Status.CORRECTION,
         charged=True,
         streamed=row.streamed,
@@ -143,8 +144,10 @@ def _write(row: LedgerEntry, delta: Delta, standing: Delta, reason: str) -> Ledg
 
 def _tell_the_counters(correction: LedgerEntry) -> None:
     """The account's counters are summed anew, if the correction is of a window that still runs."""
+    taken_back = correction.corrects if correction.requests < 0 else None
+    address = correction.address if correction.address_counted else None
     try:
-        forget(correction.account_id)
+        forget(correction.account_id, taken_back=taken_back, address=address)
     except (QuotaUnavailable, PostgresUnavailable) as error:
         # Emptied or not, they are right again tomorrow; `reconcile_ledger --repair` is sooner.
         logger.warning("the counters have not heard of correction %s: %s", correction.pk, error)

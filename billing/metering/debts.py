@@ -26,6 +26,7 @@ class _Debt:
     tokens: int
     address: str | None
     generation: int
+    anew: bool
 
 
 class QuotaDebts:
@@ -54,11 +55,17 @@ class QuotaDebts:
         tokens: int,
         address: str | None = None,
         generation: int | None = None,
+        anew: bool = False,
     ) -> None:
-        """Notes a settlement that the counters of that generation, or of today's, must hear of."""
+        """Notes a settlement that the counters of that generation, or of today's, must hear of.
+
+        `anew`: they may have summed the row as it was, so the account is summed again after it.
+        """
         self._owed += 1
         number = generation or self._generation.number
-        self._debts.put_nowait(_Debt(account_id, request_id, charged, tokens, address, number))
+        self._debts.put_nowait(
+            _Debt(account_id, request_id, charged, tokens, address, number, anew)
+        )
 
     async def stop(self, patience: float = 5.0) -> None:
         """Pays what is owed, `patience` seconds at most."""
@@ -92,6 +99,8 @@ class QuotaDebts:
                 address=debt.address,
                 generation=debt.generation,
             )
+            if debt.anew:
+                await self._quota.forget(debt.account_id)
         except QuotaUnavailable:
             return False
         except Exception:  # one debt that can't be paid must not keep the others waiting

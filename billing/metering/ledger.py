@@ -7,6 +7,9 @@ When Postgres goes away, intents fail at once: nothing is admitted.  What has be
 that went unanswered is not known, so such an intent is *voided*: its row ends, or is inserted as
 ended.  Endings are *owed*: they stay in memory and go out first when Postgres is back; those of a
 process that dies meanwhile are the sweeper's.
+
+An owed ending that charges nothing may find its row charged: by an earlier ending of it, whose
+commit went unanswered.  Its caller has been told otherwise by then, so the row is *taken back*.
 """
 
 import asyncio
@@ -20,12 +23,15 @@ from typing import Any, Final
 import orjson
 import psycopg
 
+from accounts.identifiers import uuid7
 from accounts.postgres import Connection, NoAnswer, connect, hung_up_after
 from billing.metering.rows import (
     COMMIT,
     END_FENCED,
+    HOLD,
     HOW_ENDED,
     NOBODY,
+    TAKE_BACK,
     VOID,
     Ended,
     Ending,
@@ -47,6 +53,7 @@ logger = logging.getLogger(__name__)
 COMMIT_SECONDS: Final = 3.0
 _RECONNECT_SECONDS: Final = 0.1
 _LARGEST_BATCH: Final = 500
+_WITHHELD: Final = "The answer was withheld: Postgres did not confirm in time that it was charged."
 # Errors that are about a row.  Any other is about the database, and the rows go out again.
 _ROW_ERRORS: Final = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -66,7 +73,7 @@ class LedgerFenced(LedgerUnavailable):
 class _Waiting:
     """One row on its way, and who waits for it."""
 
-    __slots__ = ("done", "ended", "generation", "id", "json", "row")
+    __slots__ = ("done", "ended", "generation", "id", "json", "row", "takes_back")
 
     def __init__(self, row: Intent | Ending) -> None:
         self.row = row
@@ -74,6 +81,7 @@ class _Waiting:
         self.json = orjson.dumps(row)  # here, so that what can't be encoded fails its own request
         self.ended: Ended | None = None  # how the row had ended before, if it had
         self.generation = 0  # of the counter store, in which it was committed
+        self.takes_back = False  # should the row have ended as charged before
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -186,9 +194,11 @@ class LedgerWriter:
         """Commits this ending in its time, in place of one for the same row that still waits.
 
         `then` is called with how the row has ended: an earlier ending of it may have been
-        committed although its answer was lost.
+        committed although its answer was lost.  If that one charged and this one does not, it is
+        taken back.
         """
         waiting = self._owe(ending)
+        waiting.takes_back = not ending.charged
         if then is not None:
             waiting.done.add_done_callback(
                 lambda done: None if done.exception() else then(_outcome(waiting))
@@ -285,6 +295,8 @@ class LedgerWriter:
             before = [one for one in batch.endings if one.id not in ended_here]
             if before:
                 await _learn_how(connection, before)
+                if charged := [one for one in before if one.takes_back and _was_charged(one)]:
+                    await _take_back(connection, charged)
             fenced = [one for one in batch.intents if one.booked_in != generation]
             if fenced:
                 await _fence_out(connection, fenced, generation)
@@ -332,6 +344,27 @@ async def _learn_how(connection: Connection, ended_before: list[_Waiting]) -> No
     found = {row[0]: Ended(*row[1:]) for row in await cursor.fetchall()}
     for one in ended_before:
         one.ended = found.get(one.id)
+
+
+def _was_charged(waiting: _Waiting) -> bool:
+    return waiting.ended is not None and waiting.ended.charged
+
+
+async def _take_back(connection: Connection, charged: list[_Waiting]) -> None:
+    ids = [one.id for one in charged]
+    parameters = {
+        "ids": ids,
+        "corrections": [uuid7(one.int >> 80) for one in ids],
+        "reason": _WITHHELD,
+    }
+    async with connection.transaction():
+        await connection.execute(HOLD, {"ids": ids})
+        await connection.execute(TAKE_BACK, parameters)
+    await _learn_how(connection, charged)
+    for one in charged:
+        assert one.ended is not None
+        one.ended = replace(one.ended, taken_back=True)
+        logger.warning("%s was charged and its answer withheld: it was taken back", one.id)
 
 
 async def _fence_out(connection: Connection, fenced: list[_Waiting], generation: int) -> None:

@@ -64,6 +64,8 @@ class Ended:
     tokens: int  # that count: none unless charged
     generation: int = field(default=0, compare=False)
     """Of the counter store, in which that was committed; 0: not by this process."""
+    taken_back: bool = False
+    """Whether a correction has taken back what it had been charged."""
 
 
 _INTENT_COLUMNS: Final = {
@@ -155,9 +157,44 @@ END_FENCED: Final = """
     RETURNING id
 """
 
-# Takes `ids`; gives id, status, charged, tokens.
+# Takes `ids`; gives what Ended has: a row as it counts, with its corrections.
 HOW_ENDED: Final = """
-    SELECT id, status, charged,
-           CASE WHEN charged THEN prompt_tokens + completion_tokens ELSE 0 END
-      FROM billing_ledgerentry WHERE id = ANY(%(ids)s)
+    SELECT entry.id, entry.status, entry.charged AND corrections.requests > -1,
+           CASE WHEN entry.charged AND corrections.requests > -1
+                THEN entry.prompt_tokens + entry.completion_tokens + corrections.tokens
+                ELSE 0 END
+      FROM billing_ledgerentry entry
+     CROSS JOIN LATERAL (
+           SELECT coalesce(sum(requests), 0) AS requests,
+                  coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens
+             FROM billing_ledgerentry
+            WHERE account_id = entry.account_id AND admitted_at = entry.admitted_at
+              AND corrects = entry.id) AS corrections
+     WHERE entry.id = ANY(%(ids)s)
 """
+
+# Holds the rows of these `ids`, so that nobody else takes them back meanwhile.
+HOLD: Final = "SELECT FROM billing_ledgerentry WHERE id = ANY(%(ids)s) FOR UPDATE"
+
+_TAKEN_FROM: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "price_micros")
+_KEPT: Final = (
+    *("account_id", "token_id", "tier", "model", "deployment", "session", "address"),
+    *("address_counted", "streamed", "admitted_at", "process_id", "deadline_at"),
+)
+
+# Takes the `ids` of held rows that were charged and the `corrections`, an id for each: what
+# `billing.metering.corrections.take_back` writes, of those that nobody has corrected.
+TAKE_BACK: Final = f"""
+    INSERT INTO billing_ledgerentry (id, corrects, reason, status, charged, ended_at, requests,
+           reserved_tokens, cost_micros, estimated, attempts, error_code,
+           {", ".join(_KEPT)}, {", ".join(_TAKEN_FROM)})
+    SELECT correction, entry.id, %(reason)s, 'correction', true, now(), -1, 0, 0, false, '[]', '',
+           {", ".join(f"entry.{name}" for name in _KEPT)},
+           {", ".join(f"-entry.{name}" for name in _TAKEN_FROM)}
+      FROM unnest(%(ids)s::uuid[], %(corrections)s::uuid[]) AS wanted (id, correction)
+      JOIN billing_ledgerentry entry USING (id)
+     WHERE entry.charged AND entry.status <> 'reserved'
+       AND NOT EXISTS (SELECT FROM billing_ledgerentry other
+                        WHERE other.account_id = entry.account_id
+                          AND other.admitted_at = entry.admitted_at AND other.corrects = entry.id)
+"""  # noqa: S608  (names of this module only)

@@ -58,11 +58,19 @@ async def usage_now(user_id: uuid.UUID) -> Usage:
 
 
 @async_to_sync
-async def forget(account_id: uuid.UUID) -> None:
+async def forget(
+    account_id: uuid.UUID, *, taken_back: uuid.UUID | None = None, address: str | None = None
+) -> None:
     """Makes the counters sum an account anew, from the ledger as it is now.
 
-    Raises QuotaUnavailable or PostgresUnavailable.
+    `taken_back`: this request no longer counts, nor at its `address` if it did there.  Raises
+    QuotaUnavailable or PostgresUnavailable.
     """
     async with opened() as stores:
-        if stores.fence.in_redis:  # else the ledger itself is what counts
-            await stores.quota.forget(account_id)
+        if not stores.fence.in_redis:  # the ledger itself is what counts
+            return
+        if taken_back is not None:
+            await stores.quota.settle(
+                account_id, taken_back, charged=False, tokens=0, address=address
+            )
+        await stores.quota.forget(account_id)

@@ -39,6 +39,9 @@ SELECT id, extract(epoch FROM admitted_at) * 1000, account_id
   FROM billing_ledgerentry
  WHERE address = %(address)s AND address_counted AND id >= %(first)s AND charged
    AND admitted_at >= %(hour)s AND status <> 'correction'
+   AND id NOT IN (SELECT corrects FROM billing_ledgerentry
+                   WHERE address = %(address)s AND address_counted AND id >= %(first)s
+                     AND status = 'correction' AND requests < 0)
 """
 
 

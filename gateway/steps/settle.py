@@ -100,13 +100,13 @@ class Settlement:
             )
         except LedgerUnavailable as error:
             if outcome.status == "settled" and not reservation.request.stream:
-                # Nobody has seen the answer, and nobody will: the row must not be charged.
+                # Nobody has seen the answer, and nobody will: the row must not be charged.  If it
+                # has been, by a commit that went unanswered, the ledger takes it back.
                 outcome = replace(outcome, status="failed", charged=False)
                 outcome = replace(outcome, error_code="ledger_unavailable")
             # The counters hear of it once the ledger has it, as the ledger has it.
             self._ledger.owe(
-                self._ending(reservation, outcome),
-                lambda ended: self._late(reservation, outcome, ended),
+                self._ending(reservation, outcome), lambda ended: self._owe(reservation, ended)
             )
             consequence = "is charged once it is back" if outcome.charged else "was not charged"
             raise StoreUnavailable(
@@ -135,11 +135,6 @@ class Settlement:
             reservation.usage, counters=counters
         )  # fmt: skip
 
-    def _late(self, reservation: Reservation, meant: Outcome, ended: Ended) -> None:
-        if ended.charged and not meant.charged:  # the commit had gone through, its answer had not
-            logger.error("%s is charged, but its answer was withheld", reservation.wire_id)
-        self._owe(reservation, ended)
-
     def _owe(self, reservation: Reservation, ended: Ended) -> None:
         self._debts.owe(
             reservation.caller.account_id,
@@ -148,6 +143,7 @@ class Settlement:
             tokens=ended.tokens,
             address=reservation.caller.counted_address,
             generation=ended.generation,
+            anew=ended.taken_back,
         )
 
     def _ending(self, reservation: Reservation, outcome: Outcome) -> Ending:

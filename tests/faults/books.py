@@ -15,16 +15,21 @@ from psycopg.rows import class_row
 
 from tests.faults.crowd import Account
 
-_COLUMNS: Final = """
-    entry.id, email, session, status, charged, entry.requests, error_code, admitted_at,
-    host(address) AS address,
-    address_counted, prompt_tokens, completion_tokens,
-    CASE status WHEN 'reserved' THEN reserved_tokens ELSE prompt_tokens + completion_tokens END
-        AS tokens
-"""
-_ROWS: Final = f"""
-SELECT {_COLUMNS} FROM billing_ledgerentry entry JOIN accounts_user ON accounts_user.id = account_id
- WHERE email = ANY(%s) ORDER BY entry.id
+# A row that the product has taken back counts as one that was never charged.
+_ROWS: Final = """
+SELECT entry.id, email, entry.session, entry.status,
+       entry.charged AND correction.id IS NULL AS charged, entry.requests, entry.error_code,
+       entry.admitted_at, host(entry.address) AS address, entry.address_counted,
+       entry.prompt_tokens, entry.completion_tokens,
+       CASE entry.status WHEN 'reserved' THEN entry.reserved_tokens
+            ELSE entry.prompt_tokens + entry.completion_tokens END AS tokens
+  FROM billing_ledgerentry entry
+  JOIN accounts_user ON accounts_user.id = entry.account_id
+  LEFT JOIN billing_ledgerentry correction
+    ON correction.corrects = entry.id AND correction.requests = -1
+   AND correction.prompt_tokens = -entry.prompt_tokens
+   AND correction.completion_tokens = -entry.completion_tokens
+ WHERE email = ANY(%s) AND entry.corrects IS NULL ORDER BY entry.id
 """
 _WINDOWS: Final = ("requests_per_hour", "requests_per_day", "tokens_per_day")
 _BY_ADDRESS: Final = (

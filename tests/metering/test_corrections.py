@@ -21,9 +21,10 @@ from billing.metering.corrections import (
     take_back,
 )
 from billing.metering.rollups import hour_of, roll_up
-from billing.metering.standing import usage_now
+from billing.metering.standing import opened, usage_now
 from billing.metering.sums import LedgerSums
 from billing.models import LedgerEntry, UsageDay, UsageHour
+from billing.plans import Limits
 from tests.metering.rolling import assert_sums_are_those_of_the_rows
 from tests.pages.spending import spend
 from tests.servers import PrivateServers
@@ -171,6 +172,30 @@ def test_the_counters_are_summed_anew(
             await pool.close()
 
     assert after.day_requests == by_the_ledger()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_taken_back_no_longer_counts_at_its_address(
+    account_id: uuid.UUID, flush: "redis.Redis", within_the_hour: None
+) -> None:
+    at_home = {"address": "192.0.2.1", "address_counted": True}
+    [entry, _] = spend(account_id, 2, **at_home)
+
+    @async_to_sync
+    async def there() -> tuple[int, int]:
+        async with opened() as stores:
+            limits = Limits(
+                "free", 10, 50, 10_000, 2, None, None, None, address_requests_per_hour=9
+            )
+            usage = await stores.quota.peek(account_id, limits, address="192.0.2.1")
+            assert usage.address is not None
+            at_ms = usage.counters.at_ms
+            rows = await LedgerSums(stores.pool).list_address("192.0.2.1", at_ms)
+            return usage.address.hour_requests, len(rows)
+
+    assert there() == (2, 2)
+    take_back(entry, reason="It was a fault of ours.")
+    assert there() == (1, 1)
 
 
 @pytest.mark.django_db(transaction=True)

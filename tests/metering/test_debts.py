@@ -15,6 +15,13 @@ class Counters:
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
         self.told: list[tuple[uuid.UUID, bool, int]] = []
+        self.forgot: list[uuid.UUID] = []
+
+    async def forget(self, account_id: uuid.UUID) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise QuotaUnavailable
+        self.forgot.append(account_id)
 
     async def settle(
         self,
@@ -41,6 +48,18 @@ async def test_a_settlement_is_repeated_until_it_is_taken() -> None:
     debts.owe(uuid.uuid4(), other, charged=False, tokens=0)
     await debts.stop()
     assert counters.told == [(one, True, 15), (other, False, 0)]
+
+
+async def test_an_account_to_be_summed_anew_is_forgotten_after_its_settlement() -> None:
+    counters = Counters(refusals=0)
+    debts = QuotaDebts(counters)  # type: ignore[arg-type]
+    account, request = uuid.uuid4(), uuid.uuid4()
+    debts.owe(uuid.uuid4(), uuid.uuid4(), charged=True, tokens=15)
+    debts.owe(account, request, charged=False, tokens=0, anew=True)
+    debts.start()
+    await debts.stop()
+    assert counters.forgot == [account]
+    assert counters.told[-1] == (request, False, 0)
 
 
 async def test_stopping_gives_up_in_the_end_and_says_how_much_is_owed(

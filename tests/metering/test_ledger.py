@@ -2,12 +2,17 @@
 
 import asyncio
 import datetime as dt
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from accounts.postgres import ReadPool
 from billing.metering.ledger import Ended, LedgerUnavailable, LedgerWriter
+from billing.metering.sums import LedgerSums
 from tests.metering.conftest import LedgerView, an_intent, failed, settled, writes_held_up
+from tests.waiting import until
 
 PATIENCE = 5.0
 
@@ -234,3 +239,67 @@ async def test_the_ending_that_was_owed_last_is_the_one_that_counts(
     await ledger.stop()
     assert await committed.status(intent.id) == "failed"
     assert heard == [Ended("failed", charged=False, tokens=0)]
+
+
+async def test_a_withheld_answer_that_was_charged_all_the_same_is_taken_back_once(
+    ledger: LedgerWriter, reads: ReadPool
+) -> None:
+    intent = an_intent(address="192.0.2.1", address_counted=True, session="abc")
+    await ledger.open(intent)
+    await ledger.end(
+        settled(intent.id, cached_tokens=3, cost_micros=40, price_micros=90), patience=PATIENCE
+    )
+    heard: list[Ended] = []
+    for _ in range(2):
+        ledger.owe(failed(intent.id), heard.append)
+        await until(nothing_is_owed(ledger))
+    assert heard[0] == Ended("settled", charged=False, tokens=0, taken_back=True)
+    assert heard[1] == Ended("settled", charged=False, tokens=0)
+
+    row, correction = await rows_in_order(reads)
+    assert (row["status"], row["charged"], row["requests"]) == ("settled", True, 1)
+    assert (correction["status"], correction["requests"]) == ("correction", -1)
+    assert correction["corrects"] == str(intent.id)
+    assert (correction["prompt_tokens"], correction["completion_tokens"]) == (-7, -5)
+    assert (correction["cached_tokens"], correction["price_micros"]) == (-3, -90)
+    assert (row["cost_micros"], correction["cost_micros"]) == (40, 0)  # the provider took it
+    assert "withheld" in correction["reason"]
+    same = ("account_id", "tier", "model", "address", "address_counted", "session", "admitted_at")
+    assert {name: correction[name] for name in same} == {name: row[name] for name in same}
+    assert uuid.UUID(correction["id"]).int >> 80 == intent.id.int >> 80
+
+    at_ms = int(intent.admitted_at.timestamp() * 1000)
+    sums = LedgerSums(reads)
+    account = await sums.sum_account(intent.account_id, at_ms)
+    assert (account.day_requests, account.day_tokens, account.sessions) == (0, 0, (("abc", 0),))
+    assert await sums.list_address("192.0.2.1", at_ms) == ()
+
+
+async def test_a_charge_that_is_owed_or_was_free_takes_nothing_back(
+    ledger: LedgerWriter, committed: LedgerView
+) -> None:
+    charged, free = an_intent(), an_intent()
+    await asyncio.gather(ledger.open(charged), ledger.open(free))
+    await ledger.end(settled(charged.id), patience=PATIENCE)
+    await ledger.end(failed(free.id), patience=PATIENCE)
+    ledger.owe(settled(charged.id))
+    ledger.owe(failed(free.id))
+    await ledger.stop()
+    assert await committed.statuses() == {charged.id: "settled", free.id: "failed"}
+
+
+def nothing_is_owed(ledger: LedgerWriter) -> Callable[[], Awaitable[bool]]:
+    async def nothing() -> bool:
+        return not ledger._owed()
+
+    return nothing
+
+
+async def rows_in_order(reads: ReadPool) -> list[dict[str, Any]]:
+    """All of them, as they ended."""
+    return [
+        row[0]
+        for row in await reads.fetch(
+            "SELECT to_jsonb(entry) FROM billing_ledgerentry entry ORDER BY ended_at"
+        )
+    ]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.db import connections
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.ledger import Ended, LedgerUnavailable, LedgerWriter
+from billing.metering.sums import LedgerSums
 from tests.metering.conftest import (
     LedgerView,
     an_intent,
@@ -23,6 +25,7 @@ from tests.servers import PrivateServers
 from tests.waiting import until
 
 PATIENCE = 20.0
+ACCOUNT = uuid.uuid4()
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +173,28 @@ async def test_a_commit_that_happens_after_it_was_given_up_ends_failed(
     assert await committed.status(intent.id) == "failed"
     await nobody_writes(reads)
     assert await committed.status(intent.id) == "failed"
+
+
+async def test_a_charge_that_happens_after_its_answer_was_withheld_counts_as_none(
+    ledger: LedgerWriter, servers: PrivateServers, committed: LedgerView, reads: ReadPool
+) -> None:
+    """Whichever of the two endings Postgres takes first when it wakes."""
+    intents = [an_intent(account_id=ACCOUNT) for _ in range(20)]
+    await asyncio.gather(*map(ledger.open, intents))
+    heard: list[Ended] = []
+    with frozen(servers):
+        waiting = [asyncio.create_task(ledger.end(settled(one.id), patience=0)) for one in intents]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        for one in intents:
+            ledger.owe(failed(one.id), heard.append)
+    assert {type(one) for one in outcomes} == {LedgerUnavailable}
+    await until(lambda: connected(ledger))
+    await ledger.stop(PATIENCE)
+    await nobody_writes(reads)
+    assert [(one.charged, one.tokens) for one in heard] == [(False, 0)] * 20
+    at_ms = int(intents[0].admitted_at.timestamp() * 1000)
+    account = await LedgerSums(reads).sum_account(ACCOUNT, at_ms)
+    assert (account.day_requests, account.day_tokens, account.running) == (0, 0, ())
 
 
 async def nobody_writes(reads: ReadPool) -> None:

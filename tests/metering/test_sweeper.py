@@ -19,6 +19,7 @@ from tests.metering.conftest import (
     NewQuota,
     a_request,
     an_intent,
+    failed,
     settled,
 )
 
@@ -207,6 +208,18 @@ async def test_a_booking_whose_row_has_ended_is_settled_as_the_ledger_says(
     await dead.live(last_beat="13 s")
     assert await cast.sweeper().sweep() == Swept(abandoned=0, settled=1)
     assert await cast.used(account_id) == (1, 12, 0)
+
+
+async def test_a_booking_whose_row_was_taken_back_is_refunded(
+    cast: Cast, ledger: LedgerWriter, dead: Process, account_id: uuid.UUID
+) -> None:
+    request_id = await dead.admit(account_id)
+    await dead.end(request_id)
+    ledger.owe(failed(request_id))
+    await ledger.stop()
+    await dead.live(last_beat="13 s")
+    assert await cast.sweeper().sweep() == Swept(abandoned=0, settled=1)
+    assert await cast.used(account_id) == (0, 0, 0)
 
 
 async def test_a_booking_past_its_deadline_is_settled_even_of_a_living_process(
