@@ -90,7 +90,7 @@ def _subject(effect: Effect) -> str:
 
 def _what_is_done(effect: Effect) -> str:
     whose = "Your network address" if effect.of_address else "Your account"
-    done = "is blocked" if effect.blocks else "has a quarter of its usual limits"
+    done = "is blocked" if effect.blocks else "is slowed down to a quarter of its usual requests"
     seen = "; ".join(effect.reasons[:_MOST_REASONS])
     return (
         f"{whose} {done} {until_text(effect.until)}, because the way it was used looked like abuse:"

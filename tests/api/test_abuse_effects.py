@@ -63,7 +63,9 @@ async def test_its_refusal_says_that_the_limit_is_lower_and_why(
     error = error_of(refused)
     assert (refused.status_code, error["code"]) == (429, "insufficient_quota")
     assert "2 of 2 requests" in error["message"]
-    assert "Your account has a quarter of its usual limits until" in error["message"]
+    assert (
+        "Your account is slowed down to a quarter of its usual requests until" in error["message"]
+    )
     assert "160 requests within a minute" in error["message"]
     assert error["metadata"]["throttled"]["appeal_url"] == "http://testserver/dashboard/"
 

@@ -36,7 +36,7 @@ async def test_the_dashboard_says_why_since_when_and_until_when(
     case = await a_case(gateway, account_id=bob.account_id)
     page = await as_bob.get("/dashboard/")
 
-    assert "Your account has a quarter of its usual limits." in words(page)
+    assert "Your account is slowed down to a quarter of its usual requests." in words(page)
     assert "160 requests within a minute" in words(page)
     assert case.opened_at.strftime("%Y-%m-%dT%H:%M") in source(page)
     assert case.effect_until is not None
