@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.postgres import PostgresUnavailable
 from billing.metering.partitions import missing_partitions
 from billing.metering.quota import QuotaUnavailable
+from billing.metering.spent import is_behind, rolled_to
 from billing.metering.standing import usage_now
 from gateway.admin import with_latest_probe
 from gateway.models import Deployment, PublicModel
@@ -43,7 +44,7 @@ def examine() -> Iterator[Finding]:
         migrations = _migrations()
         yield migrations
         if migrations.verdict == OK:
-            yield from _each(_partitions, _counters, _models, _providers, _probes, _staff)
+            yield from _each(_partitions, _sums, _counters, _models, _providers, _probes, _staff)
             if settings.PAYMENTS:
                 yield from _each(
                     payments_checkup.prices, payments_checkup.reconciler, payments_checkup.inbox
@@ -96,6 +97,21 @@ def _partitions() -> Finding:
         f"not there: {', '.join(one.name for one in missing)}",
         "start the worker and beat: they create them daily",
     )
+
+
+def _sums() -> Finding:
+    mark = rolled_to()
+    if mark is None:
+        return Finding("sums", WARN, "the ledger was never rolled up", "start the worker and beat")
+    until = f"{mark:%Y-%m-%d %H:%M} UTC"
+    if is_behind():
+        return Finding(
+            "sums",
+            WARN,
+            f"the ledger was last rolled up {until}: pages read ever more rows",
+            "start the worker and beat: they roll up every minute",
+        )
+    return Finding("sums", OK, f"rolled up to {until}")
 
 
 def _counters() -> Finding:

@@ -11,12 +11,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from django.db import connection
+from django.utils import timezone
 
 from accounts.postgres import ReadPool
 from billing.metering.figures import COLUMNS, SUMS_OF_ROLLUPS, SUMS_OF_ROWS, Figures
 from billing.metering.rollups import DAY, MARK, id_bounds, unrolled_since
 from billing.metering.rows import NOBODY
 
+BEHIND: Final = dt.timedelta(minutes=15)  # longer than the longest request holds the mark back
 _ROLLED_TO: Final = f"SELECT rolled_to FROM billing_rollupmark WHERE id = {MARK}"  # noqa: S608
 
 
@@ -103,6 +105,12 @@ def rolled_to() -> dt.datetime | None:
         cursor.execute(_ROLLED_TO)
         mark = cursor.fetchone()
     return mark[0] if mark else None
+
+
+def is_behind() -> bool:
+    """Whether roll-ups should have come farther than they have: the worker, or beat, is away."""
+    mark = rolled_to()
+    return mark is None or timezone.now() - mark > BEHIND
 
 
 def statement(

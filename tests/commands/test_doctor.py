@@ -11,9 +11,13 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.metering.rollups import roll_up
+from billing.metering.spent import BEHIND
+from billing.models import RollupMark
 from gateway.catalogue.seed import seed
 from gateway.models import Deployment, ProbeResult
 from tests.commands.doctor import examine
@@ -140,6 +144,16 @@ def test_a_month_to_come_without_a_partition_is_warned_of(dropped_month: str) ->
     finding = examine()[0]["partitions"]
     assert finding["verdict"] == "WARN"
     assert dropped_month in finding["message"]
+
+
+def test_sums_that_nobody_brings_up_to_now_are_warned_of(transactional_db: None) -> None:
+    assert examine()[0]["sums"]["verdict"] == "WARN"  # never yet
+    roll_up()
+    assert examine()[0]["sums"]["verdict"] == "OK"
+    RollupMark.objects.update(rolled_to=timezone.now() - BEHIND)
+    finding = examine()[0]["sums"]
+    assert finding["verdict"] == "WARN"
+    assert "worker" in finding["advice"]
 
 
 def test_mail_that_only_reaches_the_log_is_warned_of_on_a_public_site(settings: Settings) -> None:

@@ -18,10 +18,9 @@ from billing.metering.reconcile import (
     repair,
     rollups_disagreeing,
 )
-from billing.metering.spent import rolled_to
+from billing.metering.spent import is_behind, rolled_to
 
 _DAYS: Final = 7
-_BEHIND: Final = dt.timedelta(minutes=15)  # longer than the longest request holds the mark back
 
 
 class Command(DatabaseCommand):
@@ -59,7 +58,7 @@ class Command(DatabaseCommand):
                 f"A store is away: {error}. Nothing was compared in full."
             ) from error
         self._say(found, left, repaired=options["repair"], as_json=options["json"])
-        if left or _is_behind():
+        if left or is_behind():
             raise SystemExit(1)
 
     def _say(
@@ -74,7 +73,7 @@ class Command(DatabaseCommand):
         if as_json:
             answer = {
                 "rolled_to": mark and mark.isoformat(),
-                "behind": _is_behind(),
+                "behind": is_behind(),
                 "disagreements": [asdict(one) for one in found],
                 "left": [asdict(one) for one in left],
             }
@@ -86,18 +85,13 @@ class Command(DatabaseCommand):
             self.stdout.write("Counters, rows and roll-ups agree.")
         elif repaired:
             self.stdout.write(f"Repaired {len(found) - len(left)} of {len(found)} figures.")
-        if _is_behind():
+        if is_behind():
             until = f"{mark:%Y-%m-%d %H:%M} UTC" if mark else "never"
             self.stdout.write(f"The roll-ups are behind, last run: {until}. Is the worker running?")
 
 
 def _look(since: dt.date) -> list[Disagreement]:
     return [*counters_disagreeing(), *rollups_disagreeing(since)]
-
-
-def _is_behind() -> bool:
-    mark = rolled_to()
-    return mark is None or timezone.now() - mark > _BEHIND
 
 
 def _day(text: str) -> dt.date:
