@@ -61,6 +61,7 @@ def network_of(address: str | None) -> str | None:
     return str(ip_network(f"{address}/64", strict=False).network_address)
 
 
+@lru_cache(10_000)  # of every request, and few differ
 def parsed(text: str) -> str | None:
     """The address in its usual form, with or without brackets, port or zone; None for no address.
 

@@ -12,6 +12,8 @@ import uuid
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _WIRE_LENGTH = 26  # 130 bits for 128
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
 _UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
@@ -34,11 +36,7 @@ def uuid7_floor(moment: dt.datetime) -> uuid.UUID:
 def encode(prefix: str, value: uuid.UUID) -> str:
     """`prefix`, an underscore and the 26 base-32 digits of `value`: `req_01K…`."""
     number = value.int
-    digits = [""] * _WIRE_LENGTH
-    for place in range(_WIRE_LENGTH - 1, -1, -1):
-        digits[place] = _ALPHABET[number & 31]
-        number >>= 5
-    return f"{prefix}_{''.join(digits)}"
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def decode(prefix: str, text: str) -> uuid.UUID:

@@ -4,6 +4,7 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from billing.metering.redis_store import ACCOUNT, NONE, Call, Clock
@@ -81,6 +82,7 @@ def read_account(answer: list[Any]) -> AccountAnswer:
     return AccountAnswer(verdict.decode(), counters, extra)
 
 
+@lru_cache(10_000)  # twice in a request
 def account_tag(generation: int, account_id: uuid.UUID) -> str:
     """What an account's keys begin with: those of a partition are in the same slot of a cluster."""
     return f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}:{generation}"

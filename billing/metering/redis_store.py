@@ -1,12 +1,15 @@
-"""The counter store: our scripts on Redis, asked with a bound on the wait.
+"""The counter store: our scripts on Redis, asked together, with a bound on the wait.
 
-Every script may be repeated, so a question whose answer was lost is asked again.
+Whatever waits goes out in one round trip, as the ledger's rows do in one commit: most of what a
+question costs this process is the trip.  Every script may be repeated, so a
+question whose answer was lost is asked again.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +29,7 @@ _CONNECTIONS: Final = 32
 # Long enough for a process that is starved or busy: its own pauses count as the store's.
 _ANSWER_SECONDS: Final = 1.0
 _KNOCK_SECONDS: Final = 0.1
+_LONGEST_TRIP: Final = 100  # questions: some milliseconds of the store's time
 
 
 class QuotaUnavailable(Exception):
@@ -48,6 +52,16 @@ class Call:
     arguments: tuple[str | int, ...]
 
 
+class _Asked:
+    """Calls that are answered together, and who waits for it."""
+
+    __slots__ = ("answers", "calls")
+
+    def __init__(self, calls: tuple[Call, ...]) -> None:
+        self.calls = calls
+        self.answers: asyncio.Future[list[list[Any]]] = asyncio.get_running_loop().create_future()
+
+
 class RedisStore:
     """The connection to it.  One per process, for any number of tasks in one loop."""
 
@@ -68,6 +82,8 @@ class RedisStore:
             )
             for name in (ACCOUNT, ADDRESS)
         }
+        self._asked: list[_Asked] = []  # and not sent yet
+        self._travelling: asyncio.Task[None] | None = None
 
     async def ping(self) -> None:
         """Raises QuotaUnavailable unless the store answers."""
@@ -75,38 +91,73 @@ class RedisStore:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._knocking is not None:
-            self._knocking.cancel()
+        for task in (self._knocking, self._travelling):
+            if task is not None:
+                task.cancel()
         await self.redis.aclose()
 
     async def run(self, *calls: Call) -> list[list[Any]]:
-        """The answers of these operations, asked in one round trip.  QuotaUnavailable."""
-        if len(calls) == 1:
-            (call,) = calls
-            script = self._scripts[call.script]
-            return [await self.ask(lambda: script(keys=call.keys, args=call.arguments))]
-        answers: list[list[Any]] = await self.ask(lambda: self._run_together(calls))
-        return answers
+        """The answers of these operations, which are run in this order.  QuotaUnavailable."""
+        self._require_answers()
+        asked = _Asked(calls)
+        self._asked.append(asked)
+        if self._travelling is None:
+            self._travelling = asyncio.create_task(self._travel(), name="quota-trips")
+        return await asked.answers
 
-    async def _run_together(self, calls: tuple[Call, ...]) -> list[list[Any]]:
+    async def _travel(self) -> None:
+        """Goes as long as there is anything to ask, one trip after another.
+
+        So what is asked later is done later, on whichever connection: a refund never comes before
+        the booking whose answer nobody waited for.
+        """
+        try:
+            while self._asked:
+                trip, self._asked = self._asked[:_LONGEST_TRIP], self._asked[_LONGEST_TRIP:]
+                if waiting := [one for one in trip if not one.answers.done()]:
+                    await self._answer(waiting)
+        finally:
+            self._travelling = None
+            for one in self._asked:  # the loop is closing
+                one.answers.cancel()
+
+    async def _answer(self, asked: list[_Asked]) -> None:
+        try:
+            answers = await self.ask(
+                lambda: self._run_together([call for one in asked for call in one.calls])
+            )
+        except QuotaUnavailable as error:
+            for one in asked:
+                if not one.answers.done():  # else whoever asked is gone
+                    one.answers.set_exception(error)
+        except BaseException:
+            for one in asked:
+                one.answers.cancel()
+            raise
+        else:
+            of_each = iter(answers)
+            for one in asked:
+                own = list(islice(of_each, len(one.calls)))
+                if not one.answers.done():
+                    _tell(one, own)
+
+    async def _run_together(self, calls: list[Call]) -> list[Any]:
+        """Each call's answer, or the error that it came to."""
         while True:
             pipeline = self.redis.pipeline(transaction=False)
             for call in calls:
                 sha = self._scripts[call.script].sha
                 pipeline.evalsha(sha, len(call.keys), *call.keys, *call.arguments)
-            try:
-                answers: list[list[Any]] = await pipeline.execute()
-            except NoScriptError:  # a store that was started anew
-                for call in calls:
-                    await self.redis.script_load(self._scripts[call.script].script)
-            else:
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            if not any(isinstance(answer, NoScriptError) for answer in answers):
                 return answers
+            for script in self._scripts.values():  # a store that was started anew
+                await self.redis.script_load(script.script)
 
     async def ask(self, question: Callable[[], Awaitable[Any]]) -> Any:
         """The store's answer to anything; QuotaUnavailable."""
         async with self._slots:
-            if self._knocking is not None:  # one has waited for an answer; nobody else needs to
-                raise QuotaUnavailable("the counter store does not answer")
+            self._require_answers()
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     return await question()
@@ -117,6 +168,10 @@ class RedisStore:
             except (RedisError, OSError) as error:
                 raise QuotaUnavailable(str(error)) from error
 
+    def _require_answers(self) -> None:
+        if self._knocking is not None:  # one has waited for an answer; nobody else needs to
+            raise QuotaUnavailable("the counter store does not answer")
+
     async def _knock(self) -> None:
         """Tries until the store answers.  What it was asked in vain before, it has done by then."""
         while True:
@@ -126,3 +181,14 @@ class RedisStore:
                 self._knocking = None
                 return
             await asyncio.sleep(_KNOCK_SECONDS)
+
+
+def _tell(asked: _Asked, answers: list[Any]) -> None:
+    """Answers one question of a trip; an error of its own is no other's."""
+    failed = next((one for one in answers if isinstance(one, Exception)), None)
+    if failed is None:
+        asked.answers.set_result(answers)
+        return
+    error = QuotaUnavailable(str(failed))
+    error.__cause__ = failed
+    asked.answers.set_exception(error)

@@ -10,6 +10,8 @@ import uuid
 from typing import Any, Final
 from zlib import crc32
 
+import orjson
+
 from accounts.postgres import PostgresUnavailable, ReadPool
 from gateway.safety.folding import fold
 from gateway.types import ChatRequest
@@ -25,7 +27,9 @@ _MOST_WAITING: Final = 10_000
 
 _WRITE: Final = """
 INSERT INTO gateway_requestfingerprint (request_id, account_id, fingerprint, anchor)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bigint[])
+SELECT request_id, account_id, decode(fingerprint, 'hex'), anchor
+  FROM json_to_recordset(%s::json)
+       AS print (request_id uuid, account_id uuid, fingerprint text, anchor bigint)
 ON CONFLICT DO NOTHING
 """
 
@@ -94,15 +98,17 @@ class Fingerprints:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        request_ids, account_ids, sketches = zip(*waiting, strict=True)
-        rows = (
-            list(request_ids),
-            list(account_ids),
-            [packed(one) for one in sketches],
-            [one[0] for one in sketches],
-        )
+        rows = [
+            {
+                "request_id": request_id,
+                "account_id": account_id,
+                "fingerprint": packed(found).hex(),
+                "anchor": found[0],
+            }
+            for request_id, account_id, found in waiting
+        ]
         try:
-            await pool.fetch(_WRITE, rows)
+            await pool.fetch(_WRITE, (orjson.dumps(rows).decode(),))
         except (PostgresUnavailable, asyncio.CancelledError):  # it may be repeated
             self._waiting = waiting + self._waiting
             raise

@@ -1,8 +1,9 @@
 """Step 1: from what a request presented to the caller that it comes from."""
 
 import time
+import uuid
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from accounts import credentials, visitors
@@ -10,7 +11,7 @@ from accounts.identifiers import uuid7
 from accounts.identity import TokenHolder, TokenRefused, TokenUses, find_token_holder
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.models import Tier
-from billing.plans import PlanBook, Standing
+from billing.plans import Limits, PlanBook, Standing
 from gateway.errors import NotAuthenticated, StoreUnavailable
 from gateway.types import Caller, Presented
 
@@ -41,16 +42,12 @@ class Authenticator:
 
     async def authenticate(self, presented: Presented) -> Caller:
         """The caller; NotAuthenticated if nothing valid was presented, StoreUnavailable."""
-        caller = await self._find(presented)
-        return replace(caller, address=presented.address, session=presented.session)
-
-    async def _find(self, presented: Presented) -> Caller:
         try:
             if presented.bearer is not None:
-                return await self._by_token(presented.bearer)
+                return await self._by_token(presented, presented.bearer)
             if presented.session_user_id is not None:
                 limits = await self._plans.limits_for_user(presented.session_user_id)
-                return Caller(presented.session_user_id, limits)
+                return _caller(presented, presented.session_user_id, limits)
         except PostgresUnavailable as error:
             raise StoreUnavailable("The account database is away. Try again shortly.") from error
         if presented.may_become_visitor:
@@ -71,7 +68,7 @@ class Authenticator:
         except PostgresUnavailable as error:
             raise StoreUnavailable("The account database is away. Try again shortly.") from error
 
-    async def _by_token(self, secret: str) -> Caller:
+    async def _by_token(self, presented: Presented, secret: str) -> Caller:
         known = self._known.get(secret)
         if known is None or known.until < time.monotonic():
             known = _Known(time.monotonic() + _CACHE_SECONDS, *await self._look_up(secret))
@@ -81,7 +78,7 @@ class Authenticator:
         self._token_uses.saw(known.holder.token_id)
         # The plan as it is now: what staff edit must not wait for this cache after its own.
         limits = self._plans.limits_in(known.standing)
-        return Caller(known.holder.user_id, limits, token=known.holder)
+        return _caller(presented, known.holder.user_id, limits, token=known.holder)
 
     def _keep(self, secret: str, found: "_Known") -> None:
         """Remembers a look-up; not one for any text that somebody makes up, of any length."""
@@ -105,7 +102,20 @@ class Authenticator:
         credential = presented.visitor
         visitor_id = visitors.visitor_id_of(credential) if credential else None
         if visitor_id is not None:
-            return Caller(visitor_id, limits, visitor=credential)
+            return _caller(presented, visitor_id, limits, visitor=credential)
         visitor_id = uuid7()
         credential = visitors.credential_for(visitor_id)
-        return Caller(visitor_id, limits, visitor=credential, is_new=True)
+        return _caller(presented, visitor_id, limits, visitor=credential, is_new=True)
+
+
+def _caller(
+    presented: Presented,
+    account_id: uuid.UUID,
+    limits: Limits,
+    *,
+    token: TokenHolder | None = None,
+    visitor: str | None = None,
+    is_new: bool = False,
+) -> Caller:
+    address, session = presented.address, presented.session
+    return Caller(account_id, limits, token, visitor, address, session, is_new)
