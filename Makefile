@@ -51,6 +51,8 @@ lock: $(UV) ## compile requirements/*.in; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) requirements/dev.in -o requirements-dev.txt
 	$(UV_COMPILE) -c requirements-dev.txt requirements/base.in -o requirements.txt
 	$(UV_COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile --quiet --universal --python-version 3.12 --generate-hashes $(ARGS) --no-deps \
+	  requirements/tokenizers.in -o requirements/tokenizers.txt # one of them wants 3.12, runs on 3.11
 
 clean: ## remove what was installed and cached; var/, which holds the data, stays
 	rm -rf $(VENV) $(VAR)/models .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
