@@ -25,12 +25,12 @@ from billing.metering.redis_store import RedisStore
 from billing.metering.refusals import Refusals, Refused
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
-from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
 from gateway.safety.guard import Guard
+from gateway.sizing.text import warm_tokenizer
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.settle import Settlement
@@ -109,7 +109,7 @@ class Gateway:
             self.ledger.start(),
             self._ping(),
             self.providers.open(),
-            asyncio.to_thread(tokenizer.warm),
+            asyncio.to_thread(warm_tokenizer),
             return_exceptions=True,  # so that none is still starting when one has failed
         )
         if failure := next(filter(None, begun), None):

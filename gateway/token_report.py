@@ -4,7 +4,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from gateway import tokenizer
+from gateway.sizing.text import count_text
 from gateway.types import TokenUsage
 
 
@@ -64,7 +64,7 @@ class StreamReport:
 
 
 def _counted(prompt_tokens: int, answer: str) -> TokenUsage:
-    return TokenUsage(prompt_tokens, tokenizer.count_text(answer), estimated=True)
+    return TokenUsage(prompt_tokens, count_text(answer), estimated=True)
 
 
 def _text_in(part: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from accounts.postgres import ReadPool
 from billing.gates import may_use
+from gateway.sizing.families import Family, family_of
 from gateway.types import ModelEntry, Target
 
 _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
@@ -37,6 +38,7 @@ class ModelRow:
 
     entry: ModelEntry
     targets: tuple[Target, ...]
+    families: tuple[Family, ...]  # of the targets' models, each once
 
 
 class Catalogue:
@@ -56,7 +58,7 @@ class Catalogue:
             if target := self._target(row[7:]):
                 targets.append(target)
         self._models = {
-            name: ModelRow(entry, tuple(sorted(targets, key=lambda target: target.priority)))
+            name: _model_row(entry, sorted(targets, key=lambda target: target.priority))
             for name, (entry, targets) in rows.items()
         }
 
@@ -104,3 +106,8 @@ class Catalogue:
             priority=priority if answers else priority + _PROBE_FAILED_PENALTY,
             weight=weight,
         )
+
+
+def _model_row(entry: ModelEntry, targets: list[Target]) -> ModelRow:
+    families = dict.fromkeys(family_of(one.provider, one.upstream_model) for one in targets)
+    return ModelRow(entry, tuple(targets), tuple(families))

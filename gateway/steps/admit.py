@@ -18,7 +18,6 @@ from billing.metering.ledger import Intent, LedgerUnavailable
 from billing.metering.quota import QuotaBooking, QuotaRefused, QuotaRequest, QuotaUnavailable
 from billing.plans import Limits, PlanBook
 from billing.prompts import Trigger, upgrade_url
-from gateway import tokenizer
 from gateway.catalogue.snapshot import Catalogue, ModelRow
 from gateway.errors import (
     InvalidRequest,
@@ -28,6 +27,7 @@ from gateway.errors import (
     UnknownModel,
 )
 from gateway.refusals import explain, plan_with_it, trigger_of
+from gateway.sizing.prompt import PromptSize, bound, counted, measure
 from gateway.types import Caller, ChatRequest, ModelEntry, Reservation
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Admission:
         self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
     ) -> Reservation:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
-        model, counted, asked, wanted = await self._weigh(caller, request, request_id)
+        model, prompt_tokens, asked, wanted = await self._weigh(caller, request, request_id)
         deadline_at = dt.datetime.fromtimestamp(wanted.deadline_ms / 1000, dt.UTC)
 
         def reservation(booking: QuotaBooking) -> Reservation:
@@ -60,7 +60,7 @@ class Admission:
                 caller=caller,
                 model=model,
                 request=replace(request, max_tokens=granted),
-                prompt_tokens=counted,
+                prompt_tokens=prompt_tokens,
                 prompt_bound=wanted.prompt_tokens,
                 usage=booking.usage,
                 lowered_max_tokens=_lowered(request, asked, granted),
@@ -94,22 +94,23 @@ class Admission:
         """What costs nothing to refuse: the model, the prompt's tokens, the output that is asked
         for, and what all that is to be booked as.
         """
-        model = self._model_for(caller, request.model).entry
-        counted = await self._count(request, caller.limits)
-        asked = self._output_tokens(caller.limits, model, request, counted)
+        row = self._model_for(caller, request.model)
+        size = await self._measure(request, caller.limits)
+        prompt_tokens = counted(size, row.families)
+        asked = self._output_tokens(caller.limits, row.entry, request, prompt_tokens)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
         wanted = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
             limits=caller.limits,
-            prompt_tokens=tokenizer.bound_prompt(counted),
+            prompt_tokens=bound(size, row.families),
             output_tokens=None if asked is None else asked * request.choices,
             least_output_tokens=request.choices,
             deadline_ms=int(deadline_at.timestamp() * 1000),
             session=caller.session,
             address=caller.address,
         )
-        return model, counted, asked, wanted
+        return row.entry, prompt_tokens, asked, wanted
 
     async def _open(self, wanted: QuotaRequest, row_of: RowOf) -> QuotaBooking:
         try:
@@ -154,7 +155,7 @@ class Admission:
             metadata={"available_models": available},
         )
 
-    async def _count(self, request: ChatRequest, limits: Limits) -> int:
+    async def _measure(self, request: ChatRequest, limits: Limits) -> PromptSize:
         characters = sum(map(len, request.prompt_texts()))
         if not gates.takes_prompt(limits, characters):
             sentence, offered = plan_with_it(
@@ -174,34 +175,34 @@ class Admission:
                 metadata={"characters": characters, "max": most} | offered,
             )
         if characters > _TOKENIZE_ELSEWHERE:
-            return await asyncio.to_thread(tokenizer.count_prompt, request)
-        return tokenizer.count_prompt(request)
+            return await asyncio.to_thread(measure, request)
+        return measure(request)
 
     def _output_tokens(
-        self, limits: Limits, model: ModelEntry, request: ChatRequest, counted: int
+        self, limits: Limits, model: ModelEntry, request: ChatRequest, prompt_tokens: int
     ) -> int | None:
         """The most that each choice may answer; None where neither request nor plan limits it."""
         window = gates.context_window(limits, model.context_window)
-        if counted >= window:
+        if prompt_tokens >= window:
             sentence, offered = plan_with_it(
                 gates.lowest_above(
                     limits.tier,
                     self.plans.all,
-                    lambda plan: counted < gates.context_window(plan, model.context_window),
+                    lambda plan: prompt_tokens < gates.context_window(plan, model.context_window),
                 ),
                 Trigger.PRO_FEATURE,
             )
             raise InvalidRequest(
-                f"The prompt has about {counted:,} tokens; the context window of {model.name} on "
-                f"the {limits.title.lower()} plan is {window:,}.{sentence}",
+                f"The prompt has about {prompt_tokens:,} tokens; the context window of "
+                f"{model.name} on the {limits.title.lower()} plan is {window:,}.{sentence}",
                 code="context_length_exceeded",
                 param="messages",
-                metadata={"prompt_tokens": counted, "context_window": window} | offered,
+                metadata={"prompt_tokens": prompt_tokens, "context_window": window} | offered,
             )
         asked = request.max_tokens or limits.default_max_tokens
         if asked is None and limits.tokens_per_day is None:
             return None
-        most = min(model.max_output_tokens, window - counted)
+        most = min(model.max_output_tokens, window - prompt_tokens)
         return max(1, min(asked or most, most))
 
     def _row_of(self, reservation: Reservation, generation: int) -> Intent:

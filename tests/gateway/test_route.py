@@ -16,7 +16,7 @@ class Catalogue:
     """One model, and who serves it."""
 
     def __init__(self, *targets: Target) -> None:
-        self._row = ModelRow(reservation().model, targets)
+        self._row = ModelRow(reservation().model, targets, families=())
 
     def find(self, name: str) -> ModelRow | None:
         return self._row if name == "m" else None

@@ -1,0 +1,100 @@
+"""The size of a request's prompt: one look at it, then what that comes to in each family.
+
+OpenAI's published rule for chat models, which `counted` follows: 3 tokens around each message,
+1 more for a name, 3 that open the answer.
+"""
+
+import functools
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.sizing.families import Family
+from gateway.sizing.images import Image, read_image
+from gateway.sizing.text import count_bytes, count_digits, count_text
+from gateway.types import ChatRequest
+
+_AROUND_MESSAGE: Final = 3
+_AROUND_NAME: Final = 1
+_OPENS_ANSWER: Final = 3
+_READ_AS_TOOLS: Final = ("tools", "functions", "response_format")
+# Sound of 16 kbit a second, which is as little as speech is sent in; in base-64 digits.
+_SOUND_DIGITS_A_SECOND: Final = 2_667
+# No tokenizer that falls back on bytes takes more than one token for each; a bound of this share
+# of them is never exceeded more than four times.
+_BYTES_A_TOKEN: Final = 4
+
+_count_role = functools.cache(count_text)  # of the six roles there are
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSize:
+    """What a prompt is made of, whoever reads it."""
+
+    tokens: int  # of its text, by cl100k and OpenAI's rule
+    utf8: int  # bytes of its text
+    digits: int
+    messages: int
+    has_tools: bool
+    images: tuple[Image, ...]
+    seconds: int  # of sound
+
+
+def measure(request: ChatRequest) -> PromptSize:
+    """Looks at all that the provider will read, in time linear in its length."""
+    texts = request.prompt_texts()
+    tokens = _OPENS_ANSWER + _AROUND_MESSAGE * len(request.messages)
+    images: list[Image] = []
+    seconds = 0
+    for message in request.messages:
+        tokens += _count_role(message["role"])
+        if name := message.get("name"):
+            tokens += _AROUND_NAME
+            texts.append(name)
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part["type"] == "image_url":
+                images.append(read_image(part["image_url"]))
+            elif part["type"] == "input_audio":
+                seconds += len(part["input_audio"]["data"]) // _SOUND_DIGITS_A_SECOND + 1
+    return PromptSize(
+        tokens=tokens + sum(map(count_text, texts)),
+        utf8=sum(map(count_bytes, texts)),
+        digits=sum(map(count_digits, texts)),
+        messages=len(request.messages),
+        has_tools=any(name in (request.parameters or {}) for name in _READ_AS_TOOLS),
+        images=tuple(images),
+        seconds=seconds,
+    )
+
+
+def counted(size: PromptSize, families: Collection[Family]) -> int:
+    """Tokens by OpenAI's rule, with images and sound at the most that one of the families takes."""
+    return size.tokens + max(_attached(size, family) for family in families)
+
+
+def bound(size: PromptSize, families: Collection[Family]) -> int:
+    """The most tokens that an ordinary prompt of this size takes in any of the families.
+
+    Of a text that is made to be cut finely, four times as many as its text's part of the bound.
+    """
+    return max(
+        text_bound(size, family)
+        + size.messages * family.around
+        + family.extra
+        + (family.with_tools if size.has_tools else 0)
+        + _attached(size, family)
+        for family in families
+    )
+
+
+def text_bound(size: PromptSize, family: Family) -> int:
+    """Its text's part of the bound."""
+    more_digits = size.digits * 2 / 3 if family.each_digit else 0
+    return math.ceil(max(family.factor * size.tokens + more_digits, size.utf8 / _BYTES_A_TOKEN))
+
+
+def _attached(size: PromptSize, family: Family) -> int:
+    """What images and sound take."""
+    return sum(map(family.image, size.images)) + size.seconds * family.sound
