@@ -25,7 +25,7 @@ async def test_a_request_that_would_be_admitted_is_told_what_it_would_get(
 ) -> None:
     said = await check(client, bob, max_tokens=100)
     assert (said["admitted"], said["max_tokens"]) == (True, 100)
-    assert 40 < said["prompt_tokens"] < 60
+    assert 60 < said["prompt_tokens"] < 80
     assert said["limits"]["requests_per_hour"]["used"] == 0
 
 
@@ -53,7 +53,7 @@ async def test_nothing_is_used_written_or_asked_however_often(
     ("plan", "fields", "code", "status"),
     [
         ({"requests_per_hour": 1}, {}, "insufficient_quota", 429),
-        ({"tokens_per_day": 60}, {}, "insufficient_quota", 429),
+        ({"tokens_per_day": 80}, {}, "insufficient_quota", 429),
         ({"address_requests_per_minute": 1}, {}, "rate_limit_exceeded", 429),
         ({}, {"model": "gpt-4"}, "model_not_in_plan", 403),
         ({}, {"model": "gpt-5"}, "model_not_found", 404),

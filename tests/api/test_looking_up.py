@@ -20,7 +20,7 @@ async def test_looking_up_works_at_the_end_of_every_quota_and_uses_nothing(
     ledger_rows: LedgerRows,
     path: str,
 ) -> None:
-    await set_plan("free", requests_per_hour=1, requests_per_day=1, tokens_per_day=80)
+    await set_plan("free", requests_per_hour=1, requests_per_day=1, tokens_per_day=120)
     await client.post(COMPLETIONS, json=asking(script={"tokens": 99}), headers=bob.headers)
     before = await counters(bob)
     assert before.hour_requests == 1

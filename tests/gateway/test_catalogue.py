@@ -131,6 +131,31 @@ async def test_a_deployment_whose_last_probe_failed_comes_after_all_that_answer(
     assert serving(await read(fill), "m") == ["healed", "fine", "failing"]
 
 
+async def test_a_model_is_of_the_families_of_all_deployments_that_can_serve_it(
+    read: Read,
+) -> None:
+    def fill() -> None:
+        make("m", "first", "second", "third")
+        for name, upstream, variable in (
+            ("first", "gpt-4.1", ""),
+            ("second", "claude-opus-4-8", ""),
+            ("third", "gemini-2.5-pro", "NOT_SET_API_KEY"),
+        ):
+            Deployment.objects.filter(name=name).update(
+                upstream_model=upstream, api_key_variable=variable
+            )
+
+    families = found(await read(fill), "m").families
+
+    assert [family.name for family in families] == ["openai", "claude from 4.7"]
+
+
+async def test_deployments_of_one_family_count_once(read: Read) -> None:
+    catalogue = await read(lambda: make("m", "first", "second", upstream_model="deepseek-chat"))
+
+    assert [family.name for family in found(catalogue, "m").families] == ["deepseek"]
+
+
 async def test_what_is_read_again_replaces_what_was(read: Read, reads: ReadPool) -> None:
     catalogue = await read(lambda: make("m", "d"))
     await PublicModel.objects.all().adelete()
