@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 import django
@@ -38,7 +39,7 @@ def _print_bounds(usual: dict[str, str], made: dict[str, str]) -> bool:
     families = {family.name: family for family in MEASURED}
     texts = usual | made
     print(
-        "| tokenizer | family | factor | real ÷ cl100k: median, most"
+        "| tokenizer | family | factor | that texts need: median, most"
         " | real ÷ bound, ordinary: least, median, most | hostile: most |\n"
         "|---|---|--:|--:|--:|--:|"
     )
@@ -46,7 +47,7 @@ def _print_bounds(usual: dict[str, str], made: dict[str, str]) -> bool:
     for name, found in _real_counts(list(texts.values())).items():
         family = families[found["family"]]
         counts = dict(zip(texts, found["counts"], strict=True))
-        cl100k = [counts[kind] / _size(usual[kind]).tokens for kind in usual]
+        needed = [_needed_factor(_size(usual[kind]), family, counts[kind]) for kind in usual]
         shares = {
             kind: count / text_bound(_size(texts[kind]), family) for kind, count in counts.items()
         }
@@ -55,27 +56,29 @@ def _print_bounds(usual: dict[str, str], made: dict[str, str]) -> bool:
         held = held and within[most] <= 1
         print(
             f"| {name} | {family.name} | {family.factor:.2f}"
-            f" | {statistics.median(cl100k):.2f}, {max(cl100k):.2f}"
+            f" | {statistics.median(needed):.2f}, {max(needed):.2f}"
             f" | {min(within.values()):.2f}, {statistics.median(within.values()):.2f},"
             f" {within[most]:.2f} ({most}) | {shares[worst]:.2f} ({worst}) |"
         )
     return held
 
 
+def _needed_factor(size: Any, family: Any, count: int) -> float:
+    """The factor of which a text takes its whole bound."""
+    from gateway.sizing.prompt import beyond_factor
+
+    return max(0.0, count - beyond_factor(size, family)) / float(size.tokens)
+
+
 def _size(text: str) -> Any:
     """A text's size by itself, without what stands around a message."""
-    from gateway.sizing import text as counting
-    from gateway.sizing.prompt import PromptSize
+    from gateway.sizing.prompt import measure
+    from gateway.types import ChatRequest
 
-    return PromptSize(
-        tokens=counting.count_text(text),
-        utf8=counting.count_bytes(text),
-        digits=counting.count_digits(text),
-        messages=0,
-        has_tools=False,
-        images=(),
-        seconds=0,
+    empty, whole = (
+        measure(ChatRequest("m", ({"role": "user", "content": one},))) for one in ("", text)
     )
+    return replace(whole, tokens=whole.tokens - empty.tokens)
 
 
 def _real_counts(texts: list[str]) -> dict[str, Any]:

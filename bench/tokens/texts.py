@@ -44,6 +44,88 @@ impl<'a> Counter<'a> {
     }
 }
 """
+_C: Final = """\
+#ifndef SCX_RINGBUFFER_H
+#define SCX_RINGBUFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SCX_RINGBUFFER_VERSION_MAJOR 2
+#define SCX_RINGBUFFER_FLAG_OVERWRITE (1u << 0)
+#define SCX_RINGBUFFER_FLAG_SHARED (1u << 1)
+
+typedef struct ScxRingBuffer ScxRingBuffer;
+typedef void (*ScxFreeFunc)(void *, size_t);
+
+SCX_API(ScxRingBuffer *) ScxRingBuffer_New(size_t capacity, uint32_t flags);
+SCX_API(ScxRingBuffer *) ScxRingBuffer_FromMemory(void *, size_t, ScxFreeFunc);
+SCX_API(void) ScxRingBuffer_Free(ScxRingBuffer *);
+SCX_API(int) ScxRingBuffer_Push(ScxRingBuffer *, const uint8_t *, size_t);
+SCX_API(ptrdiff_t) ScxRingBuffer_PopInto(ScxRingBuffer *, uint8_t *, size_t);
+SCX_API(size_t) ScxRingBuffer_GetSize(const ScxRingBuffer *);
+SCX_API(int) ScxRingBuffer_SetErrorFromErrno(ScxRingBuffer *, int);
+
+#define ScxRingBuffer_GET_HEAD(op) (((ScxRingBuffer *)(op))->rb_head)
+#define ScxRingBuffer_IS_EMPTY(op) (ScxRingBuffer_GET_HEAD(op) == NULL)
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* !SCX_RINGBUFFER_H */
+"""
+_JAVA: Final = """\
+package com.example.billing.invoice;
+
+import java.math.BigDecimal;
+import java.util.concurrent.ConcurrentHashMap;
+import org.springframework.beans.factory.annotation.Autowired;
+import org.springframework.transaction.annotation.Transactional;
+
+@Service
+public class InvoiceReconciliationServiceImpl implements InvoiceReconciliationService {
+    private static final Logger LOGGER = LoggerFactory.getLogger(InvoiceReconciliationService.class);
+    private static final int MAX_RETRY_ATTEMPTS = 3;
+    private final ConcurrentHashMap<CustomerId, InvoiceAggregate> invoiceCache;
+
+    @Autowired
+    public InvoiceReconciliationServiceImpl(InvoiceRepository invoiceRepository) {
+        this.invoiceRepository = Objects.requireNonNull(invoiceRepository);
+        this.invoiceCache = new ConcurrentHashMap<>();
+    }
+
+    @Override
+    @Transactional(propagation = Propagation.REQUIRES_NEW, isolation = Isolation.SERIALIZABLE)
+    public ReconciliationResult reconcileInvoice(CustomerId customerId, BigDecimal amountPaid) {
+        return invoiceRepository.findByCustomerId(customerId)
+            .map(invoice -> invoice.withOutstandingAmount(invoice.getTotalAmount().subtract(amountPaid)))
+            .map(ReconciliationResult::fromInvoice)
+            .orElseThrow(() -> new InvoiceNotFoundException(customerId, "NO_OPEN_INVOICE"));
+    }
+}
+"""  # noqa: E501 (as such code is)
+_CONSTANTS: Final = """\
+    LOAD_FAST = 124
+    STORE_GLOBAL = 97
+    BUILD_TUPLE_UNPACK = 152
+    JUMP_IF_FALSE_OR_POP = 111
+    GET_AWAITABLE = 73
+    SETUP_FINALLY = 122
+    DELETE_SUBSCR = 61
+    BINARY_TRUE_DIVIDE = 27
+    INPLACE_XOR = 78
+    YIELD_FROM = 72
+    MAKE_CELL = 135
+    END_ASYNC_FOR = 54
+    PREP_RERAISE_STAR = 88
+    CHECK_EG_MATCH = 37
+    KW_NAMES = 172
+    COPY_FREE_VARS = 149
+"""
 _SQL: Final = """\
 SELECT account.id, account.email, date_trunc('hour', request.admitted_at) AS hour,
        count(*) FILTER (WHERE request.status = 'settled') AS answered, sum(request.tokens) AS tokens
@@ -89,6 +171,9 @@ def ordinary() -> dict[str, str]:
         "HTML": _read("templates/base.html"),
         "CSS": _read("static/scalix/base.css"),
         "Rust": _RUST,
+        "C": _C,
+        "Java": _JAVA,
+        "constants": _CONSTANTS,
         "SQL": _SQL,
         "JSON": _json(None),
         "indented JSON": _json(2),
@@ -140,6 +225,7 @@ def hostile() -> dict[str, str]:
         "full-width letters": draw(0xFF21, 0xFF5A),
         "mathematical letters": draw(0x1D400, 0x1D7FF),
         "musical signs": "\U0001d160" * 400,
+        "letters and musical signs": "a" * 2_000 + "\U0001d160" * 5,
         "Hebrew points": "\ufb2c" * 400,
         "short rare capitals": "\n".join("\u023a\u0554\u0528\u04f6" for _ in range(300)),
         "ligatures": draw(0xFB00, 0xFB06),

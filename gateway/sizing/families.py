@@ -1,6 +1,7 @@
 """Families of models that count alike: what a deployment's model takes more than cl100k counts.
 
-The factors are measured over ordinary texts by `python -m bench.tokens`, rounded up to 0.05.
+What each adds is measured: no ordinary text of `python -m bench.tokens` takes more, nor did a
+thousand other files; docs/token-counts.md has both.
 """
 
 import re
@@ -17,6 +18,7 @@ class Family:
     name: str
     factor: float  # tokens for each of cl100k's, in ordinary texts
     each_digit: bool = False  # whether each digit is a token, of which cl100k makes one of three
+    each_capital: float = 0.0  # tokens that each A to Z adds: NAMES_LIKE_THIS and LikeThis in code
     around: int = 2  # tokens of its chat template for each message, beyond OpenAI's three
     extra: int = 40  # what opens a prompt: a system prompt of the template's own, a date
     with_tools: int = 200  # the instructions that a template adds where there are tools
@@ -26,7 +28,7 @@ class Family:
 
 OPENAI: Final = Family(
     name="openai",
-    factor=1.05,
+    factor=1.1,
     around=0,
     extra=5,
     with_tools=20,
@@ -37,7 +39,8 @@ OPENAI: Final = Family(
 )
 CLAUDE: Final = Family(
     name="claude to 4.6",
-    factor=1.35,
+    factor=1.45,
+    each_capital=0.4,
     with_tools=530,  # the largest that is published
     image=Patches(edge=28, most=1_600, longest=1_568),
 )
@@ -45,21 +48,29 @@ CLAUDE_4_7: Final = replace(
     CLAUDE,
     name="claude from 4.7",
     factor=1.9,
+    each_capital=1.0,
     image=Patches(edge=28, most=4_784, longest=2_576),
 )
-GEMINI: Final = Family(name="gemini", factor=1.25, each_digit=True, image=GeminiTiles())
+GEMINI: Final = Family(
+    name="gemini", factor=1.45, each_digit=True, each_capital=0.4, image=GeminiTiles()
+)
 LLAMA: Final = Family(name="llama", factor=1.0, image=Fixed(6_404))
 QWEN: Final = Family(name="qwen", factor=1.0, each_digit=True, image=Patches(edge=28, most=16_384))
 KIMI: Final = Family(name="kimi", factor=1.2, image=Patches(edge=28, most=16_384))
-DEEPSEEK: Final = Family(name="deepseek", factor=1.1, image=Fixed(2_101))
-MISTRAL: Final = Family(name="mistral", factor=1.1, each_digit=True, image=Fixed(4_160), sound=13)
-SENTENCEPIECE: Final = Family(name="sentencepiece", factor=1.6, each_digit=True, image=Fixed(4_160))
+DEEPSEEK: Final = Family(name="deepseek", factor=1.25, each_capital=0.2, image=Fixed(2_101))
+MISTRAL: Final = Family(
+    name="mistral", factor=1.2, each_digit=True, each_capital=0.2, image=Fixed(4_160), sound=13
+)
+SENTENCEPIECE: Final = Family(
+    name="sentencepiece", factor=1.6, each_digit=True, each_capital=0.2, image=Fixed(4_160)
+)
 SMOLLM: Final = Family(name="smollm", factor=2.25, each_digit=True, image=Fixed(4_160))
 # Whatever it is, its tokenizer is hardly finer than the finest here.
 UNKNOWN: Final = Family(
     name="unknown",
     factor=max(SMOLLM.factor, CLAUDE_4_7.factor),
     each_digit=True,
+    each_capital=CLAUDE_4_7.each_capital,
     image=Patches(edge=28, most=4_784),
 )
 

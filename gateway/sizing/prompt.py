@@ -6,13 +6,14 @@ OpenAI's published rule for chat models, which `counted` follows: 3 tokens aroun
 
 import functools
 import math
+import string
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.sizing.families import Family
 from gateway.sizing.images import Image, read_image
-from gateway.sizing.text import count_bytes, count_digits, count_text
+from gateway.sizing.text import count_among, count_text
 from gateway.types import ChatRequest
 
 _AROUND_MESSAGE: Final = 3
@@ -21,9 +22,12 @@ _OPENS_ANSWER: Final = 3
 _READ_AS_TOOLS: Final = ("tools", "functions", "response_format")
 # Sound of 16 kbit a second, which is as little as speech is sent in; in base-64 digits.
 _SOUND_DIGITS_A_SECOND: Final = 2_667
-# No tokenizer that falls back on bytes takes more than one token for each; a bound of this share
-# of them is never exceeded more than four times.
+# A tokenizer that falls back on bytes takes at most one token for each: no text whatsoever takes
+# more than four times a bound that is at least this share of them.  Claude's may, by a little.
 _BYTES_A_TOKEN: Final = 4
+
+_DIGITS: Final = string.digits.encode()
+_CAPITALS: Final = string.ascii_uppercase.encode()
 
 _count_role = functools.cache(count_text)  # of the six roles there are
 
@@ -35,6 +39,7 @@ class PromptSize:
     tokens: int  # of its text, by cl100k and OpenAI's rule
     utf8: int  # bytes of its text
     digits: int
+    capitals: int
     messages: int
     has_tools: bool
     images: tuple[Image, ...]
@@ -58,10 +63,12 @@ def measure(request: ChatRequest) -> PromptSize:
                 images.append(read_image(part["image_url"]))
             elif part["type"] == "input_audio":
                 seconds += len(part["input_audio"]["data"]) // _SOUND_DIGITS_A_SECOND + 1
+    data = "".join(texts).encode(errors="surrogatepass")
     return PromptSize(
         tokens=tokens + sum(map(count_text, texts)),
-        utf8=sum(map(count_bytes, texts)),
-        digits=sum(map(count_digits, texts)),
+        utf8=len(data),
+        digits=count_among(data, _DIGITS),
+        capitals=count_among(data, _CAPITALS),
         messages=len(request.messages),
         has_tools=any(name in (request.parameters or {}) for name in _READ_AS_TOOLS),
         images=tuple(images),
@@ -77,7 +84,7 @@ def counted(size: PromptSize, families: Collection[Family]) -> int:
 def bound(size: PromptSize, families: Collection[Family]) -> int:
     """The most tokens that an ordinary prompt of this size takes in any of the families.
 
-    Of a text that is made to be cut finely, four times as many as its text's part of the bound.
+    A text that is made to be cut finely may take four times its part of the bound.
     """
     return max(
         text_bound(size, family)
@@ -91,8 +98,14 @@ def bound(size: PromptSize, families: Collection[Family]) -> int:
 
 def text_bound(size: PromptSize, family: Family) -> int:
     """Its text's part of the bound."""
-    more_digits = size.digits * 2 / 3 if family.each_digit else 0
-    return math.ceil(max(family.factor * size.tokens + more_digits, size.utf8 / _BYTES_A_TOKEN))
+    tokens = family.factor * size.tokens + beyond_factor(size, family)
+    return math.ceil(max(tokens, size.utf8 / _BYTES_A_TOKEN))
+
+
+def beyond_factor(size: PromptSize, family: Family) -> float:
+    """What the text's digits and capitals take beyond the family's factor."""
+    more_digits = size.digits * 2 / 3 if family.each_digit else 0.0
+    return more_digits + size.capitals * family.each_capital
 
 
 def _attached(size: PromptSize, family: Family) -> int:

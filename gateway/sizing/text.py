@@ -44,11 +44,6 @@ def pieces(text: str) -> Iterator[str]:
     return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
 
 
-def count_bytes(text: str) -> int:
-    """Its length in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-
-
-def count_digits(text: str) -> int:
-    """Its decimal digits, 0 to 9."""
-    return sum(map(text.count, "0123456789"))  # ten searches in C: 1 µs for 1 KB
+def count_among(data: bytes, wanted: bytes) -> int:
+    """How many of its bytes are among these: one pass in C, 1 µs for 1 KB."""
+    return len(data) - len(data.translate(None, wanted))

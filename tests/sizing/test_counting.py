@@ -6,7 +6,7 @@ import pytest
 
 from gateway.sizing.families import GEMINI, OPENAI, Family
 from gateway.sizing.prompt import counted, measure
-from gateway.sizing.text import count_bytes, count_digits, count_text, pieces
+from gateway.sizing.text import count_text, pieces
 from gateway.types import ChatRequest
 from tests.upstream import tokens as exact
 
@@ -43,11 +43,21 @@ def test_no_piece_is_longer_in_a_longer_text_and_none_is_read_twice(length: int)
 
 @pytest.mark.parametrize("text", [*TEXTS, "\ud800"])
 def test_bytes_are_those_of_utf_8(text: str) -> None:
-    assert count_bytes(text) == len(text.encode(errors="surrogatepass"))
+    size = measure(asking({"role": "user", "content": text}))
+
+    assert size.utf8 == len(text.encode(errors="surrogatepass"))
 
 
-def test_digits_are_0_to_9() -> None:
-    assert count_digits("On 2026-11-27 at 08:30, ٣ of ½") == 12
+def test_digits_are_0_to_9_and_capitals_a_to_z() -> None:
+    size = measure(asking({"role": "user", "content": "On 2026-11-27 at 08:30, ٣ of ½ ÄRA"}))
+
+    assert (size.digits, size.capitals) == (12, 3)
+
+
+def test_names_are_looked_at_too() -> None:
+    size = measure(asking({"role": "user", "content": None, "name": "R2D2"}))
+
+    assert (size.utf8, size.digits, size.capitals) == (4, 2, 2)
 
 
 def test_messages_are_counted_by_openai_s_rule() -> None:
