@@ -1,7 +1,7 @@
 """Families of models that count alike: what a deployment's model takes more than cl100k counts.
 
-What each adds is measured: no ordinary text of `python -m bench.tokens` takes more, nor did a
-thousand other files; docs/token-counts.md has both.
+What each adds to text is measured: no ordinary text of `python -m bench.tokens` takes more.
+docs/token-counts.md has the figures.
 """
 
 import re
@@ -33,15 +33,14 @@ OPENAI: Final = Family(
     extra=5,
     with_tools=20,
     sound=10,
-    # The largest that is published for a model that has no line of its own: 10,000 patches, and
-    # 1.2 tokens for each.
+    # The largest that is known of a model that has no line of its own below.
     image=Patches(edge=32, most=10_000, times=1.2),
 )
 CLAUDE: Final = Family(
     name="claude to 4.6",
     factor=1.45,
     each_capital=0.4,
-    with_tools=530,  # the largest that is published
+    with_tools=530,  # Claude 3 Opus, the largest that was found published
     image=Patches(edge=28, most=1_600, longest=1_568),
 )
 CLAUDE_4_7: Final = replace(
@@ -71,6 +70,7 @@ UNKNOWN: Final = Family(
     factor=max(SMOLLM.factor, CLAUDE_4_7.factor),
     each_digit=True,
     each_capital=CLAUDE_4_7.each_capital,
+    with_tools=CLAUDE.with_tools,
     image=Patches(edge=28, most=4_784),
 )
 

@@ -1,9 +1,10 @@
 """How many tokens an image takes: its size from its first bytes, and each family's public rule.
 
-Rules read: OpenAI's guide "Images and vision" (tiles of 512 pixels, patches of 32), Anthropic's
-"Vision" (patches of 28), Google's "Understand and count tokens" (258 for each tile of 768) and
-"Media resolution" (1,120 from Gemini 3), Alibaba's qwen-vl-utils (patches of 28, 16,384 at most),
-the configurations of Llama 3.2's and Pixtral's image encoders.
+The rules are those of OpenAI's guide "Images and vision" (tiles of 512 pixels, patches of 32),
+Anthropic's "Vision" (patches of 28), Google's "Image understanding" (258 for each tile) and "Media
+resolution" (1,120 from Gemini 3), Alibaba's qwen-vl-utils, and the image encoders of Llama 3.2,
+DeepSeek-VL2 and Pixtral.  For OpenAI's newest models and the higher resolution of Claude's, figures
+of the crate vision-squeezer 0.6 were taken.
 """
 
 import binascii
@@ -53,9 +54,8 @@ def _size_of(digits: str) -> tuple[int, int] | None:
     """Width and height, from the first base-64 digits of a PNG, JPEG, GIF or WebP file."""
     try:
         first = binascii.a2b_base64(digits[: len(digits) // 4 * 4])
-        if not first.startswith(
-            _STARTS
-        ):  # other formats have parsers that a caller could keep busy
+        # Other formats have parsers that a caller could keep busy.
+        if not first.startswith(_STARTS):
             return None
         width, height = imagesize.get(_Glance(first))
     except (ValueError, struct.error):  # cut off in the middle of what tells it, or no image
@@ -129,13 +129,19 @@ class OpenAITiles:
 
 @dataclass(frozen=True, slots=True)
 class GeminiTiles:
-    """258 tokens for each tile of 768 pixels, of at most 3,072 by 3,072."""
+    """258 tokens up to 384 by 384 pixels, else for each tile of what is fit into 3,072 by 3,072.
+
+    A tile is two thirds of the shorter side, but no less than 256 pixels and no more than 768.
+    """
 
     def __call__(self, image: Image, /) -> int:
         if not image.width:
-            return 258 * 16
+            return 258 * 24  # a strip of 3,072 by 384
+        if max(image.width, image.height) <= 384:
+            return 258
         scale = min(1.0, 3_072 / max(image.width, image.height))
-        return 258 * _squares(image, scale, 768)
+        tile = int(min(image.width, image.height) * scale / 1.5)
+        return 258 * _squares(image, scale, min(max(tile, 256), 768))
 
 
 def _squares(image: Image, scale: float, edge: int) -> int:

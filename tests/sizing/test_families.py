@@ -70,7 +70,7 @@ def test_where_the_name_says_nothing_the_provider_does(provider: str, name: str)
 def test_an_unknown_model_is_taken_for_the_finest() -> None:
     assert UNKNOWN.each_digit
     for family in MEASURED:
-        for field in ("factor", "each_capital", "around", "extra", "sound"):
+        for field in ("factor", "each_capital", "around", "extra", "with_tools", "sound"):
             assert getattr(UNKNOWN, field) >= getattr(family, field), (family.name, field)
 
 
