@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from billing.metering.quota import QuotaRequest
 from billing.metering.usage import Usage
 from gateway.deadline import Deadline, ReaderTooSlow
-from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable
+from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable, StreamCut
 from gateway.idempotency.answers import Replay
 from gateway.idempotency.once import Held
 from gateway.steps import respond
@@ -70,14 +70,14 @@ async def _answer(
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
-    trail = Trail()
+    trail = Trail(gateway.circuits.saw)
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
             if held is not None:
                 held.require()
             gateway.guard.admitted(reservation)
             await gateway.authenticator.remember(caller, presented)
-            targets = route(gateway.catalogue, reservation)
+            targets = route(gateway.catalogue, gateway.circuits, reservation)
             if request.stream:
                 opened = await open_stream(gateway.providers, targets, reservation.request, trail)
                 chunks = _relayed(gateway, presented, reservation, opened, trail, held)
@@ -155,7 +155,7 @@ async def _relayed(
     except BaseException as error:
         status, code = _end_by(error, presented)
         outcome = replace(
-            _streamed(reservation, opened, report, trail.ended(code)),
+            _streamed(reservation, opened, report, trail.ended(code, _cause_of(error))),
             status=status,
             # Cut off by us or the provider, it is free. Hung up on, or read too slowly, what was
             # said counts.
@@ -217,6 +217,11 @@ def _undelivered(presented: Presented, error: BaseException, trail: Trail) -> Ou
     """The outcome of a request that gave its caller nothing: it leaves every counter as it was."""
     status, code = _end_by(error, presented)
     return Outcome(status, charged=False, attempts=tuple(trail.attempts), error_code=code)
+
+
+def _cause_of(error: BaseException) -> str:
+    """What the provider did, if a stream was cut by it."""
+    return error.metadata.get("cause", "") if isinstance(error, StreamCut) else ""
 
 
 def _end_by(error: BaseException, presented: Presented) -> tuple[str, str]:

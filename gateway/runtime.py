@@ -27,6 +27,8 @@ from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
+from gateway.health.circuits import Circuits
+from gateway.health.probe import PROBE_SECONDS, probe
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
 from gateway.safety.guard import Guard
@@ -43,6 +45,7 @@ _STAFF_EDITS_SECONDS = 0.5  # plans, catalogue, rules: an edit acts within a sec
 _PRICES_SECONDS = 5.0
 _REFUSALS_SECONDS = 0.5
 _FINGERPRINTS_SECONDS = 1.0
+_CIRCUITS_SECONDS = 1.0
 _SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
@@ -55,6 +58,7 @@ class Gateway:
         self.plans = PlanBook(self.reads)
         self.prices = PriceBook(self.reads)
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
+        self.circuits = Circuits()
         self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
         self.heartbeat = Heartbeat(
@@ -131,6 +135,7 @@ class Gateway:
             asyncio.create_task(_repeat(self.upgrades.write, _SHOWINGS_SECONDS)),
             asyncio.create_task(_repeat(self._write_refusals, _REFUSALS_SECONDS)),
             asyncio.create_task(_repeat(self.guard.write, _FINGERPRINTS_SECONDS)),
+            asyncio.create_task(_repeat(self._probe_open_circuits, _CIRCUITS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
@@ -163,6 +168,19 @@ class Gateway:
 
     async def _write_refusals(self) -> None:
         await self.refusals.write(self.reads)
+
+    async def _probe_open_circuits(self) -> None:
+        """Asks the deployments that failed whether they answer again, all side by side."""
+        if not (due := self.circuits.to_probe()):
+            return
+        targets = {one.deployment: one for row in self.catalogue.usable() for one in row.targets}
+        for gone in (name for name in due if name not in targets):
+            self.circuits.forget(gone)
+        asked = (
+            probe(self.providers, targets[name], PROBE_SECONDS) for name in due if name in targets
+        )
+        for answer in await asyncio.gather(*asked):
+            self.circuits.probed(answer.deployment, succeeded=answer.succeeded)
 
     async def _ping(self) -> None:
         try:

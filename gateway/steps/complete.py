@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,17 +14,24 @@ from gateway.types import Attempt, ChatRequest, Target
 
 @dataclass(slots=True)
 class Trail:
-    """The attempts of one request, in order; whatever ends the request, they are recorded."""
+    """The attempts of one request, in order; whatever ends the request, they are recorded.
 
+    `saw` hears of each, by deployment and outcome.
+    """
+
+    saw: Callable[[str, str], None]
     attempts: list[Attempt] = field(default_factory=list)
 
     def add(self, target: Target, outcome: str, since: float) -> None:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
         milliseconds = int((time.monotonic() - since) * 1000)
         self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
+        self.saw(target.deployment, outcome)
 
-    def ended(self, outcome: str) -> tuple[Attempt, ...]:
-        """All attempts, the last of which was a stream that ended so."""
+    def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
+        """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
+        if cause:
+            self.saw(self.attempts[-1].deployment, cause)
         return (*self.attempts[:-1], replace(self.attempts[-1], outcome=outcome))
 
 

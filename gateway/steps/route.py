@@ -5,11 +5,15 @@ from itertools import groupby
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import ProvidersExhausted
+from gateway.health.circuits import Circuits
 from gateway.types import Reservation, Target
 
 
-def route(catalogue: Catalogue, reservation: Reservation) -> tuple[Target, ...]:
-    """The model's usable deployments: by priority, and among equals drawn by weight."""
+def route(catalogue: Catalogue, circuits: Circuits, reservation: Reservation) -> tuple[Target, ...]:
+    """The model's usable deployments: by priority, and among equals drawn by weight.
+
+    Those whose circuit is open come last: to ask them in vain is better than not to have asked.
+    """
     row = catalogue.find(reservation.model.name)
     if row is None or not row.targets:  # switched off since it was admitted
         raise ProvidersExhausted(
@@ -18,7 +22,7 @@ def route(catalogue: Catalogue, reservation: Reservation) -> tuple[Target, ...]:
     ordered: list[Target] = []
     for _, equals in groupby(row.targets, key=lambda target: target.priority):
         ordered += _by_weight(list(equals))
-    return tuple(ordered)
+    return tuple(sorted(ordered, key=lambda target: circuits.is_open(target.deployment)))
 
 
 def _by_weight(targets: list[Target]) -> list[Target]:

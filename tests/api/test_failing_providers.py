@@ -47,6 +47,12 @@ def _impatient(settings: Settings) -> None:
     settings.GATEWAY_SILENCE_SECONDS = 0.4
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here providers fail again and again, and each failure is looked at."""
+    monkeypatch.setattr("gateway.health.circuits.FEWEST_FAILURES", 1_000)
+
+
 def outcomes(row: Row) -> list[tuple[str, str]]:
     return [(attempt["deployment"], attempt["outcome"]) for attempt in row["attempts"]]
 

@@ -1,6 +1,8 @@
 """A stand-in for a provider on the OpenAI wire, for what the double never says."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,6 +46,21 @@ class Provider:
             await response.write(piece)
         await asyncio.sleep(0.005)  # the response's end comes a moment after, as from any provider
         return response
+
+
+@asynccontextmanager
+async def standing_in() -> AsyncIterator[Provider]:
+    """A provider that listens."""
+    provider = Provider()
+    application = web.Application(client_max_size=32 * 1024 * 1024)
+    application.router.add_post("/v1/chat/completions", provider.answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    provider.address = f"http://{host}:{port}/v1"
+    yield provider
+    await runner.cleanup()
 
 
 def request(**fields: Any) -> ChatRequest:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.catalogue.snapshot import ModelRow
 from gateway.errors import ProvidersExhausted
+from gateway.health.circuits import FEWEST_FAILURES, Circuits
 from gateway.steps.route import route
 from gateway.types import Target
 from tests.gateway.cast import reservation, target
@@ -22,8 +23,9 @@ class Catalogue:
         return self._row if name == "m" else None
 
 
-def order(catalogue: Any, model: str = "m") -> list[str]:
-    return [one.deployment for one in route(catalogue, reservation(model))]
+def order(catalogue: Any, model: str = "m", circuits: Circuits | None = None) -> list[str]:
+    targets = route(catalogue, circuits or Circuits(), reservation(model))
+    return [one.deployment for one in targets]
 
 
 def test_the_lowest_priority_number_is_tried_first() -> None:
@@ -40,6 +42,16 @@ def test_equals_are_drawn_by_weight_and_all_are_tried() -> None:
     assert {one[2] for one in orders} == {"last"}
     first = Counter(one[0] for one in orders)
     assert 0.85 < first["often"] / 2_000 < 0.95
+
+
+def test_those_whose_circuit_is_open_come_last_and_in_their_order() -> None:
+    circuits = Circuits()
+    for name in ("a", "b"):
+        for _ in range(FEWEST_FAILURES):
+            circuits.saw(name, "provider_500")
+    catalogue = Catalogue(target("a", 1), target("b", 2), target("c", 10), target("d", 20))
+
+    assert order(catalogue, circuits=circuits) == ["c", "d", "a", "b"]
 
 
 def test_a_weight_of_nothing_is_the_least() -> None:

@@ -1,0 +1,150 @@
+"""A deployment that fails is asked last until a probe proves that it answers again."""
+
+import pytest
+
+from gateway.health.circuits import (
+    FEWEST_FAILURES,
+    LONGEST_PAUSE,
+    WINDOW_SECONDS,
+    Circuits,
+    judged,
+)
+
+FAILED = "provider_500"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def circuits(clock: Clock) -> Circuits:
+    return Circuits(clock)
+
+
+def fail(circuits: Circuits, times: int = FEWEST_FAILURES, name: str = "bad") -> None:
+    for _ in range(times):
+        circuits.saw(name, FAILED)
+
+
+def test_it_opens_at_the_fifth_failure_and_no_sooner(circuits: Circuits) -> None:
+    fail(circuits, FEWEST_FAILURES - 1)
+    assert not circuits.is_open("bad")
+    fail(circuits, 1)
+    assert circuits.is_open("bad")
+    assert not circuits.is_open("good")
+
+
+def test_failures_among_more_good_answers_leave_it_closed(circuits: Circuits) -> None:
+    for _ in range(100):
+        circuits.saw("bad", FAILED)
+        circuits.saw("bad", "completed")
+        circuits.saw("bad", "streaming")
+        if circuits.is_open("bad"):
+            pytest.fail("a third of its answers failed, and it opened")
+
+
+def test_half_of_the_answers_are_enough(circuits: Circuits) -> None:
+    for _ in range(FEWEST_FAILURES - 1):
+        circuits.saw("bad", FAILED)
+        circuits.saw("bad", "completed")
+    assert not circuits.is_open("bad")
+    circuits.saw("bad", FAILED)
+    assert circuits.is_open("bad")
+
+
+def test_failures_that_are_spread_thinly_are_forgotten(circuits: Circuits, clock: Clock) -> None:
+    for _ in range(3 * FEWEST_FAILURES):
+        fail(circuits, 1)
+        clock.now += WINDOW_SECONDS / 3
+    assert not circuits.is_open("bad")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        ("completed", True),
+        ("streaming", True),
+        ("provider_timeout", False),
+        ("provider_rate_limited", False),
+        ("provider_bad_response", False),
+        ("provider_misconfigured", False),
+        ("invalid_request", None),
+        ("client_disconnected", None),
+        ("interrupted", None),
+        ("server_stopping", None),
+    ],
+)
+def test_only_what_is_the_providers_doing_speaks_against_it(
+    outcome: str, verdict: bool | None, circuits: Circuits
+) -> None:
+    assert judged(outcome) is verdict
+    for _ in range(2 * FEWEST_FAILURES):
+        circuits.saw("one", outcome)
+    assert circuits.is_open("one") is (verdict is False)
+
+
+def test_an_open_circuit_is_probed_after_its_pause_and_once_at_a_time(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail(circuits)
+    assert circuits.to_probe() == []
+    clock.now += 5
+    assert circuits.to_probe() == ["bad"]
+    clock.now += 1_000
+    assert circuits.to_probe() == []  # that probe is under way
+
+
+def test_an_answered_probe_closes_it_and_the_past_is_forgotten(
+    circuits: Circuits, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(circuits)
+    clock.now += 5
+    circuits.to_probe()
+    circuits.probed("bad", succeeded=True)
+    assert not circuits.is_open("bad")
+    fail(circuits, FEWEST_FAILURES - 1)
+    assert not circuits.is_open("bad")
+    assert "circuit of bad opened: 5 of 5 answers failed in 10 s" in caplog.text
+    assert "circuit of bad closed" in caplog.text
+
+
+def test_probes_that_fail_come_ever_less_often_and_never_too_seldom(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail(circuits)
+    pauses = []
+    for _ in range(6):
+        since = clock.now
+        while not circuits.to_probe():
+            clock.now += 0.5
+        pauses.append(clock.now - since)
+        circuits.probed("bad", succeeded=False)
+        assert circuits.is_open("bad")
+    assert pauses == [5, 10, 20, 30, 30, 30]
+    assert max(pauses) == LONGEST_PAUSE
+
+
+def test_answers_of_requests_that_were_sent_before_do_not_close_it(circuits: Circuits) -> None:
+    fail(circuits)
+    for _ in range(100):
+        circuits.saw("bad", "completed")
+    assert circuits.is_open("bad")
+
+
+def test_what_has_left_the_catalogue_is_forgotten(circuits: Circuits, clock: Clock) -> None:
+    fail(circuits)
+    circuits.forget("bad")
+    clock.now += 5
+    assert circuits.to_probe() == []
+    circuits.probed("bad", succeeded=False)
+    assert not circuits.is_open("bad")
