@@ -22,7 +22,7 @@ from scalix.embedded.private_server import PrivateServer
 from tests.api.server import serving
 from tests.conftest import Person
 from tests.metering.conftest import old_epochs
-from tests.servers import PrivateServers
+from tests.servers import PrivateServers, kill_at_once
 from tests.upstream.double import UpstreamDouble
 from tests.waiting import until
 
@@ -151,7 +151,7 @@ async def kill(
 
     def kill_one(store: str) -> Callable[[], None]:
         server: PrivateServer = getattr(servers, store)
-        server.kill()
+        kill_at_once(server)
         dead.append(server)
         return start_again
 

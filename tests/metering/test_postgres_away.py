@@ -5,8 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 from django.db import connections
@@ -21,7 +20,7 @@ from tests.metering.conftest import (
     settled,
     writes_held_up,
 )
-from tests.servers import PrivateServers
+from tests.servers import PrivateServers, family_of, kill_at_once
 from tests.waiting import until
 
 PATIENCE = 20.0
@@ -39,11 +38,7 @@ def django_connects_anew(transactional_db: None) -> Iterator[None]:
 @contextmanager
 def killed(servers: PrivateServers) -> Iterator[None]:
     """Postgres dies as in a power failure; afterwards it is there again."""
-    _, *backends = _family(servers.postgres.pid)
-    servers.postgres.kill()
-    for pid in backends:  # they would end by themselves, after what they are at
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_at_once(servers.postgres)
     try:
         yield
     finally:
@@ -53,7 +48,7 @@ def killed(servers: PrivateServers) -> Iterator[None]:
 @contextmanager
 def frozen(servers: PrivateServers) -> Iterator[None]:
     """Postgres takes connections and answers nobody."""
-    family = _family(servers.postgres.pid)
+    family = family_of(servers.postgres.pid)
     for pid in family:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -61,12 +56,6 @@ def frozen(servers: PrivateServers) -> Iterator[None]:
     finally:
         for pid in family:
             os.kill(pid, signal.SIGCONT)
-
-
-def _family(pid: int) -> list[int]:
-    """A process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [pid, *map(int, children.split())]
 
 
 async def connected(ledger: LedgerWriter) -> bool:
