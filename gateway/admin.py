@@ -118,6 +118,17 @@ class DeploymentAdmin(ModelAdmin):
                 )
             },
         ),
+        (
+            "What the provider allows",
+            {
+                "fields": (
+                    ("requests_per_minute", "tokens_per_minute"),
+                    ("requests_per_day", "tokens_per_day"),
+                ),
+                "description": "Counted over all processes. Beyond it, the next deployment is "
+                "asked before this provider has to refuse.",
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:

@@ -64,6 +64,12 @@ class PublicModel(models.Model):
         return self.name
 
 
+def _capacity(what: str) -> "models.PositiveBigIntegerField[int | None, int | None]":
+    return models.PositiveBigIntegerField(
+        null=True, blank=True, help_text=f"{what} that the provider allows. Empty: no limit."
+    )
+
+
 class Deployment(models.Model):
     """One provider's model at one address, under one credential."""
 
@@ -96,6 +102,10 @@ class Deployment(models.Model):
     api_key_optional = models.BooleanField(
         default=False, help_text="On: usable without a key too, as servers of one's own often are."
     )
+    requests_per_minute = _capacity("Requests in any minute")
+    tokens_per_minute = _capacity("Tokens in any minute")
+    requests_per_day = _capacity("Requests in a UTC day")
+    tokens_per_day = _capacity("Tokens in a UTC day")
     enabled = models.BooleanField(default=True)
     serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.metering.quota import QuotaRequest
 from billing.metering.usage import Usage
+from gateway.capacity.counting import Turns
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable, StreamCut
 from gateway.idempotency.answers import Replay
@@ -70,7 +71,7 @@ async def _answer(
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
-    trail = Trail(gateway.circuits.saw)
+    trail, turns = Trail(gateway.circuits.saw), gateway.capacity.turns(reservation)
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
             if held is not None:
@@ -79,20 +80,24 @@ async def _answer(
             await gateway.authenticator.remember(caller, presented)
             targets = route(gateway.catalogue, gateway.circuits, reservation)
             if request.stream:
-                opened = await open_stream(gateway.providers, targets, reservation.request, trail)
-                chunks = _relayed(gateway, presented, reservation, opened, trail, held)
+                opened = await open_stream(
+                    gateway.providers, turns, targets, reservation.request, trail
+                )
+                chunks = _relayed(gateway, presented, reservation, opened, trail, turns, held)
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(reservation, opened.target.deployment, chunks)
-            answer = await complete(gateway.providers, targets, reservation.request, trail)
+            answer = await complete(gateway.providers, turns, targets, reservation.request, trail)
             target, outcome = answer.target, _answered(reservation, answer, trail)
             body = respond.completion(
                 reservation, answer.body, target.upstream_model, outcome.tokens
             )
     except BaseException as error:
+        turns.end(tokens=0)
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
         raise
+    turns.end(tokens=outcome.tokens.total)
     keep = None if held is None else held.whole(reservation, body)
     usage = await gateway.settlement.settle(reservation, outcome, keep)
     if outcome.charged:
@@ -130,6 +135,7 @@ async def _relayed(
     reservation: Reservation,
     opened: OpenStream,
     trail: Trail,
+    turns: Turns,
     held: Held | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The stream's chunks, after one empty one.  It is settled before it ends, however it ends.
@@ -162,6 +168,7 @@ async def _relayed(
             charged=status == "cancelled" and report.says_something,
             error_code=code,
         )
+        turns.end(tokens=outcome.tokens.total)
         await _settle_failure(gateway, reservation, outcome)
         if isinstance(error, TimeoutError):
             raise _too_slow() from error
@@ -169,6 +176,7 @@ async def _relayed(
             raise _read_too_slowly(outcome) from error
         raise
     outcome = _streamed(reservation, opened, report, trail.ended("completed"))
+    turns.end(tokens=outcome.tokens.total)
     last = None
     if reservation.request.include_usage:
         last = respond.usage_chunk(shape, outcome.tokens)

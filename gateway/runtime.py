@@ -25,6 +25,7 @@ from billing.metering.redis_store import RedisStore
 from billing.metering.refusals import Refusals, Refused
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
+from gateway.capacity.counting import Capacity
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.health.circuits import Circuits
@@ -66,6 +67,7 @@ class Gateway:
         )
         self.ledger = LedgerWriter()
         self.store = RedisStore(settings.REDIS_URL)
+        self.capacity = Capacity(self.store)
         self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
             self.store,
@@ -196,6 +198,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.settlement.finish()
         await self.once.finish()
+        await self.capacity.finish()
         await self.ledger.stop()
         await self.debts.stop()
         await self.heartbeat.stop()

@@ -5,7 +5,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -126,6 +126,15 @@ class ModelEntry:
     created: int
 
 
+class CapacityLimits(NamedTuple):
+    """What a deployment's provider allows; None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_day: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A deployment that can be called: names resolved, credential in hand."""
@@ -137,6 +146,7 @@ class Target:
     api_key: str | None
     priority: int
     weight: int
+    capacity: CapacityLimits | None = None  # None: nothing limits it
 
     def __repr__(self) -> str:  # without the key
         return f"Target({self.deployment})"

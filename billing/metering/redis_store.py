@@ -59,7 +59,7 @@ class _Asked:
 
     def __init__(self, calls: tuple[Call, ...]) -> None:
         self.calls = calls
-        self.answers: asyncio.Future[list[list[Any]]] = asyncio.get_running_loop().create_future()
+        self.answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
 
 class RedisStore:
@@ -76,14 +76,15 @@ class RedisStore:
         )
         self._slots = asyncio.Semaphore(_CONNECTIONS)
         self._knocking: asyncio.Task[None] | None = None  # as long as the store does not answer
-        self._scripts: dict[str, AsyncScript] = {
-            name: self.redis.register_script(
-                Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
-            )
-            for name in (ACCOUNT, ADDRESS)
-        }
+        self._scripts: dict[str, AsyncScript] = {}
+        for name in (ACCOUNT, ADDRESS):
+            self.register(name, Path(__file__).with_name(f"{name}.lua"))
         self._asked: list[_Asked] = []  # and not sent yet
         self._travelling: asyncio.Task[None] | None = None
+
+    def register(self, name: str, path: Path) -> None:
+        """Makes a script known, by the name that its calls give."""
+        self._scripts[name] = self.redis.register_script(path.read_text(encoding="utf-8"))
 
     async def ping(self) -> None:
         """Raises QuotaUnavailable unless the store answers."""
@@ -96,7 +97,7 @@ class RedisStore:
                 task.cancel()
         await self.redis.aclose()
 
-    async def run(self, *calls: Call) -> list[list[Any]]:
+    async def run(self, *calls: Call) -> list[Any]:
         """The answers of these operations, which are run in this order.  QuotaUnavailable."""
         self._require_answers()
         asked = _Asked(calls)

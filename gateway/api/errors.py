@@ -162,7 +162,15 @@ def _headers(error: GatewayError) -> dict[str, str]:
         return {"www-authenticate": f'Bearer error="{error.code}"'}
     if isinstance(error, WrongMethod):
         return {"allow": ", ".join(error.metadata["allowed"])}
+    if (seconds := error.metadata.get("retry_after_seconds")) is not None:
+        return _retry_in(seconds)
     return next((headers for kind, headers in _RETRIES if isinstance(error, kind)), {})
+
+
+def _retry_in(seconds: int) -> dict[str, str]:
+    if seconds <= _RETRY_LATER_SECONDS + 1:  # a provider's minute is counted a second longer
+        return {"retry-after": str(seconds)}
+    return {"x-should-retry": "false"}  # SDKs would sleep that long
 
 
 def _when_to_retry(limit: LimitState) -> dict[str, str]:

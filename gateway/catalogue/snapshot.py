@@ -8,9 +8,11 @@ from typing import Any, Final
 from accounts.postgres import ReadPool
 from billing.gates import may_use
 from gateway.sizing.families import Family, family_of
-from gateway.types import ModelEntry, Target
+from gateway.types import CapacityLimits, ModelEntry, Target
 
 _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
+
+_UNLIMITED: Final = [None] * len(CapacityLimits._fields)
 
 _QUERY: Final = """
 SELECT model.name, model.title, model.description, model.tier, model.context_window,
@@ -18,7 +20,8 @@ SELECT model.name, model.title, model.description, model.tier, model.context_win
        placement.priority, placement.weight, deployment.name, deployment.provider,
        deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
        deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
-       coalesce(probe.succeeded, true)
+       coalesce(probe.succeeded, true), deployment.requests_per_minute,
+       deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day
   FROM gateway_publicmodel model
   LEFT JOIN gateway_placement placement ON placement.model_id = model.id
   LEFT JOIN gateway_deployment deployment
@@ -87,7 +90,7 @@ class Catalogue:
     def _target(self, row: tuple[Any, ...]) -> Target | None:
         """The deployment as it can be called; None where a variable that it needs is not set."""
         (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
-         key_variable, key_optional, answers) = row  # fmt: skip
+         key_variable, key_optional, answers, *limits) = row  # fmt: skip
         if name is None:
             return None
         variables = self._variables
@@ -105,6 +108,7 @@ class Catalogue:
             api_key=variables.get(key_variable) if key_variable else None,
             priority=priority if answers else priority + _PROBE_FAILED_PENALTY,
             weight=weight,
+            capacity=None if limits == _UNLIMITED else CapacityLimits(*limits),
         )
 
 

@@ -26,6 +26,8 @@ class StartingDeployment:
     base_url_variable: str = ""
     api_key_variable: str = ""
     api_key_optional: bool = False
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
     priced_as: str = ""
 
 
@@ -63,6 +65,8 @@ DEPLOYMENTS: Final = (
         provider="gemini",
         upstream_model="gemini-2.5-flash",
         api_key_variable="GEMINI_API_KEY",
+        requests_per_minute=15,  # as Google's free tier has it; staff raise it with a paid key
+        tokens_per_day=1_000_000,
         priced_as="gemini/gemini-2.5-flash",
     ),
     StartingDeployment(

@@ -1,12 +1,20 @@
 """Step 4: the provider's answer.  Deployments are tried in order until one begins to answer."""
 
 import datetime as dt
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.errors import GatewayError, ProvidersExhausted, ProviderUnavailable, StreamCut
+from gateway.capacity.counting import CapacityTaken, Turns
+from gateway.errors import (
+    GatewayError,
+    ProviderFailure,
+    ProvidersExhausted,
+    ProviderUnavailable,
+    StreamCut,
+)
 from gateway.providers.client import Providers
 from gateway.token_report import StreamReport
 from gateway.types import Attempt, ChatRequest, Target
@@ -21,12 +29,20 @@ class Trail:
 
     saw: Callable[[str, str], None]
     attempts: list[Attempt] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    """Seconds until those may be asked whose capacity was taken."""
 
     def add(self, target: Target, outcome: str, since: float) -> None:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
         milliseconds = int((time.monotonic() - since) * 1000)
         self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
         self.saw(target.deployment, outcome)
+
+    def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
+        """Notes an attempt after which another deployment can be tried."""
+        self.add(target, failure.metadata.get("cause", failure.code), since)
+        if isinstance(failure, CapacityTaken) and failure.wait is not None:
+            self.waits.append(failure.wait)
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
         """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
@@ -54,15 +70,20 @@ class OpenStream:
 
 
 async def complete(
-    providers: Providers, targets: tuple[Target, ...], request: ChatRequest, trail: Trail
+    providers: Providers,
+    turns: Turns,
+    targets: tuple[Target, ...],
+    request: ChatRequest,
+    trail: Trail,
 ) -> Completion:
     """The first answer that a target gives.  ProviderRejected, or ProvidersExhausted."""
     for target in targets:
         since = time.monotonic()
         try:
+            await turns.take(target)
             body = await providers.complete(target, request)
         except ProviderUnavailable as failure:
-            trail.add(target, failure.code, since)
+            trail.failed(target, failure, since)
             continue
         except BaseException as error:
             trail.add(target, _outcome_of(error), since)
@@ -73,16 +94,21 @@ async def complete(
 
 
 async def open_stream(
-    providers: Providers, targets: tuple[Target, ...], request: ChatRequest, trail: Trail
+    providers: Providers,
+    turns: Turns,
+    targets: tuple[Target, ...],
+    request: ChatRequest,
+    trail: Trail,
 ) -> OpenStream:
     """The first stream that begins: until its first content another target can still be tried."""
     for target in targets:
         since = time.monotonic()
         try:
+            await turns.take(target)
             chunks = providers.stream(target, request)
             first = await _until_content(chunks)
         except (ProviderUnavailable, StreamCut) as failure:  # cut before it said anything
-            trail.add(target, failure.metadata.get("cause", failure.code), since)
+            trail.failed(target, failure, since)
             continue
         except BaseException as error:
             trail.add(target, _outcome_of(error), since)
@@ -119,7 +145,17 @@ def _outcome_of(error: BaseException) -> str:
 
 def _exhausted(request: ChatRequest, trail: Trail) -> ProvidersExhausted:
     tried = ", ".join(f"{attempt.deployment} ({attempt.outcome})" for attempt in trail.attempts)
+    metadata: dict[str, Any] = {
+        "attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]
+    }
+    if len(trail.waits) == len(trail.attempts):  # nobody failed: they are only busy
+        seconds = math.ceil(min(trail.waits))
+        return ProvidersExhausted(
+            f"All that may be asked of {request.model}'s providers just now is asked. "
+            f"Try again in {seconds} s. Nothing was charged.",
+            metadata=metadata | {"retry_after_seconds": seconds},
+        )
     return ProvidersExhausted(
         f"No provider could answer for {request.model} just now: {tried}. Nothing was charged.",
-        metadata={"attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]},
+        metadata=metadata,
     )

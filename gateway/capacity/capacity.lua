@@ -1,0 +1,104 @@
+-- How much of a deployment's capacity is used: its provider's limits on requests and tokens.
+--
+-- KEYS[1]  the last minute's requests: a sorted set of ids by when they were taken, in ms
+-- KEYS[2]  a hash of
+--            s        the last minute's tokens
+--            m:<id>   what one of the last minute's requests counts there
+--            d        the day (Unix time / 86,400 s), with its requests r and tokens t
+--            h:<id>   a request that runs: "day tokens", as they were reserved
+-- ARGV     operation, a test's clock in ms or 0, then the operation's own.
+--
+-- A minute is the last 61 seconds, whenever they begin: a provider counts a request when it gets
+-- there, a moment after it was taken here, and may count by sliding windows itself.
+-- Every operation is safe to repeat.
+
+local taken, hash = KEYS[1], KEYS[2]
+local MINUTE_MS = 61000
+local DAY_MS = 86400000
+local KEEP_SECONDS = 172800
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if ARGV[2] ~= '0' then now = tonumber(ARGV[2]) end
+local day = math.floor(now / DAY_MS)
+
+local function number(field) return tonumber(redis.call('HGET', hash, field) or 0) end
+
+local function let_go()  -- of what is older than a minute, and of yesterday
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', taken, '-inf', now - MINUTE_MS)) do
+    redis.call('HINCRBY', hash, 's', -number('m:' .. id))
+    redis.call('HDEL', hash, 'm:' .. id)
+    redis.call('ZREM', taken, id)
+  end
+  if number('d') < day then
+    for _, field in ipairs(redis.call('HKEYS', hash)) do  -- once a day
+      if string.sub(field, 1, 2) == 'h:' then redis.call('HDEL', hash, field) end
+    end
+    redis.call('HSET', hash, 'd', day, 'r', 0, 't', 0)
+  end
+end
+
+-- The milliseconds until as many of the oldest are a minute old as `enough` asks for.
+local function until_gone(enough)
+  local oldest, freed = redis.call('ZRANGE', taken, 0, -1, 'WITHSCORES'), 0
+  for i = 1, #oldest, 2 do
+    freed = freed + number('m:' .. oldest[i])
+    if enough((i + 1) / 2, freed) then return tonumber(oldest[i + 1]) + MINUTE_MS - now end
+  end
+  return -1
+end
+
+if ARGV[1] == 'take' then
+  -- id, tokens, then requests and tokens a minute, requests and tokens a day; -1: no limit.
+  -- Answers the milliseconds to wait: 0, it is taken; -1, it will never fit.
+  local id, tokens = ARGV[3], tonumber(ARGV[4])
+  local rpm, tpm, rpd, tpd = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+  let_go()
+  if redis.call('HEXISTS', hash, 'h:' .. id) == 1 then return 0 end
+  if (tpm >= 0 and tokens > tpm) or (tpd >= 0 and tokens > tpd) or rpm == 0 or rpd == 0 then
+    return -1
+  end
+  local wait, count, spent = 0, redis.call('ZCARD', taken), number('s')
+  if rpm >= 0 and count >= rpm then
+    wait = math.max(wait, until_gone(function(gone) return count - gone < rpm end))
+  end
+  if tpm >= 0 and spent + tokens > tpm then
+    wait = math.max(wait, until_gone(function(_, freed) return spent - freed + tokens <= tpm end))
+  end
+  if (rpd >= 0 and number('r') >= rpd) or (tpd >= 0 and number('t') + tokens > tpd) then
+    wait = math.max(wait, (day + 1) * DAY_MS - now)
+  end
+  if wait > 0 then return wait end
+  redis.call('ZADD', taken, now, id)
+  redis.call('HSET', hash, 'm:' .. id, tokens, 'h:' .. id, day .. ' ' .. tokens)
+  redis.call('HINCRBY', hash, 's', tokens)
+  redis.call('HINCRBY', hash, 'r', 1)
+  redis.call('HINCRBY', hash, 't', tokens)
+  redis.call('EXPIRE', taken, KEEP_SECONDS)
+  redis.call('EXPIRE', hash, KEEP_SECONDS)
+  return 0
+end
+
+if ARGV[1] == 'end' then
+  -- id, tokens: what it took in fact.
+  let_go()
+  local id, tokens = ARGV[3], tonumber(ARGV[4])
+  local held = redis.call('HGET', hash, 'h:' .. id)
+  if not held then return 0 end
+  local its_day, reserved = string.match(held, '^(%d+) (%d+)$')
+  redis.call('HDEL', hash, 'h:' .. id)
+  if tonumber(its_day) == day then redis.call('HINCRBY', hash, 't', tokens - reserved) end
+  if redis.call('HEXISTS', hash, 'm:' .. id) == 1 then
+    redis.call('HSET', hash, 'm:' .. id, tokens)
+    redis.call('HINCRBY', hash, 's', tokens - reserved)
+  end
+  return 0
+end
+
+if ARGV[1] == 'peek' then
+  -- Answers the last minute's requests and tokens, and the day's.
+  let_go()
+  return { redis.call('ZCARD', taken), number('s'), number('r'), number('t') }
+end
+
+return redis.error_reply('no such operation: ' .. ARGV[1])
