@@ -32,6 +32,7 @@ from gateway.health.circuits import Circuits
 from gateway.health.probe import PROBE_SECONDS, probe
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
+from gateway.providers.reachability import Reachability
 from gateway.safety.guard import Guard
 from gateway.sizing.text import warm_tokenizer
 from gateway.steps.admit import Admission
@@ -78,7 +79,11 @@ class Gateway:
         self.debts = QuotaDebts(self.quota, self.fence)
         self.admissions = ReadPool()  # of its own: who waits for a lock must not hold up look-ups
         self.providers = Providers(
-            connect=settings.GATEWAY_CONNECT_SECONDS, silence=settings.GATEWAY_SILENCE_SECONDS
+            connect=settings.GATEWAY_CONNECT_SECONDS,
+            silence=settings.GATEWAY_SILENCE_SECONDS,
+            reachability=Reachability.configured(
+                settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
+            ),
         )
         self.authenticator = Authenticator(self.reads, self.plans, self.token_uses)
         self.admission = Admission(

@@ -17,6 +17,7 @@ from typing import Any
 
 from environs import Env
 
+from gateway.providers.reachability import PrivateHost
 from scalix.admin_site import UNFOLD  # noqa: F401 (a setting, by being in this module)
 from scalix.embedded.paths import EmbeddedPaths
 from scalix.embedded.state import running_state
@@ -52,6 +53,20 @@ PROVIDER_VARIABLES: dict[str, str] = {
     for name, value in os.environ.items()
     if value and _PROVIDER_VARIABLE.fullmatch(name) and name not in _NOT_PROVIDERS
 }
+
+
+def _private_hosts(text: str) -> tuple[PrivateHost, ...]:
+    try:
+        return tuple(
+            host for one in text.split(",") if one.strip() for host in PrivateHost.read(one)
+        )
+    except ValueError as error:
+        raise SystemExit(f"PROVIDER_PRIVATE_HOSTS: {error}") from error
+
+
+# Where providers may be called beside public addresses and those that the variables above hold.
+PROVIDER_PRIVATE_HOSTS = _private_hosts(env.str("PROVIDER_PRIVATE_HOSTS", ""))
+
 _UPSTREAMS = {"UPSTREAM_BASE_URL"} | {
     f"{provider}_API_KEY"
     for provider in ("GEMINI", "OPENROUTER", "OPENAI", "ANTHROPIC", "DEEPSEEK", "SCALIX_PRO")

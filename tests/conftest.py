@@ -50,6 +50,7 @@ def _prepare_environment() -> None:
         "EMAIL_VERIFICATION": "optional",
         "STRIPE_SECRET_KEY": "sk_test_of_the_tests",
         "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
+        "PROVIDER_PRIVATE_HOSTS": "localhost",  # where the providers of tests are
         "STRIPE_API_BASE": "http://127.0.0.1:9",  # nobody's: who needs a Stripe starts one
     }
 

@@ -14,6 +14,7 @@ from accounts.postgres import ReadPool
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError
 from gateway.providers.client import Providers
+from gateway.providers.reachability import Reachability
 from gateway.types import ChatRequest, Target
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
     Each has so many seconds to answer.  Opens its own connections.  Raises PostgresUnavailable.
     """
     pool = ReadPool(size=1)
-    providers = Providers(connect=seconds, silence=seconds)
+    reachability = Reachability.configured(
+        settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
+    )
+    providers = Providers(connect=seconds, silence=seconds, reachability=reachability)
     try:
         targets = await _targets_to_probe(pool)
         if not targets:

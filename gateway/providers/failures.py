@@ -5,6 +5,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable, StreamCut
+from gateway.providers.reachability import SETTING
 
 # Wrong on the caller's side: another provider would say the same.  401 to 404 are about our
 # credential or our model name, which is not the caller's doing.
@@ -52,6 +53,14 @@ def rubbish() -> ProviderUnavailable:
 def misconfigured() -> ProviderUnavailable:
     """A deployment that can't even be called."""
     return ProviderUnavailable("The provider is misconfigured.", code="provider_misconfigured")
+
+
+def private_address() -> ProviderUnavailable:
+    """A deployment at a private address that is not allowed.  The log has the address."""
+    return ProviderUnavailable(
+        f"The provider's address is not public, and {SETTING} does not allow it.",
+        code="provider_misconfigured",
+    )
 
 
 def cut_off(failure: ProviderFailure) -> StreamCut:

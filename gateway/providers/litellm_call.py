@@ -13,6 +13,10 @@ from gateway.types import ChatRequest, Target
 # staff have given the deployment.
 _NO_KEY: Final = "none"
 
+# Streamed, they are called by a client of httpx's own, which under uvloop connects in C, where no
+# hook hears of it (connections.py).  They continue texts, and know no chat.
+_UNCHECKED: Final = frozenset({"text-completion-openai", "text-completion-inception"})
+
 
 class LitellmCall:
     """Calls by litellm, with our timeouts and without its retries."""
@@ -44,6 +48,8 @@ class LitellmCall:
 
     async def _call(self, target: Target, request: ChatRequest) -> Any:
         _refuse_remote_attachments(request)
+        if target.provider in _UNCHECKED:
+            raise failures.misconfigured()
         try:
             return await library().acompletion(
                 model=f"{target.provider}/{target.upstream_model}",

@@ -28,6 +28,10 @@ _OPENAI: Final = "https://api.openai.com/v1"
 def library() -> ModuleType:
     """The litellm module: quiet, offline, and with everything of its own switched off."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches the file at import
+    # It connects by aiohttp, whose connections are checked (connections.py), and to the provider:
+    # what a proxy connects to can't be checked.
+    os.environ |= {"DISABLE_AIOHTTP_TRANSPORT": "False", "LITELLM_HTTP2": "False"}
+    os.environ |= {"DISABLE_AIOHTTP_TRUST_ENV": "True", "AIOHTTP_TRUST_ENV": "False"}
     import litellm
 
     litellm.suppress_debug_info = True

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.providers.client import Providers
+from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.types import Target
 from tests.gateway.cast import target
 from tests.gateway.provider import Provider, standing_in
@@ -18,7 +19,9 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def providers() -> AsyncIterator[Providers]:
-    providers = Providers(connect=2, silence=5)
+    providers = Providers(
+        connect=2, silence=5, reachability=Reachability(PrivateHost.read("localhost"))
+    )
     await providers.open()
     yield providers
     await providers.close()

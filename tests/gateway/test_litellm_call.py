@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.errors import InvalidRequest, ProviderRejected, ProviderUnavailable, StreamCut
 from gateway.providers.client import Providers
+from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
 
@@ -77,7 +78,9 @@ async def gemini() -> AsyncIterator[Gemini]:
 
 @pytest.fixture
 async def providers() -> AsyncIterator[Providers]:
-    providers = Providers(connect=2, silence=5)
+    providers = Providers(
+        connect=2, silence=5, reachability=Reachability(PrivateHost.read("localhost"))
+    )
     await providers.open()
     yield providers
     await providers.close()
