@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.db import models
@@ -13,6 +14,7 @@ from unfold.decorators import display
 from accounts.admin import ViewOnly
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+from gateway.providers.reachability import Reachability
 from gateway.safety import admin as safety_admin
 from gateway.safety import case_admin
 
@@ -36,6 +38,20 @@ def with_latest_probe(deployments: QuerySet[Deployment]) -> QuerySet[Deployment]
         answered=Subquery(latest.values("succeeded")[:1]),
         answered_ms=Subquery(latest.values("latency_ms")[:1]),
     )
+
+
+class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A deployment, at an address that may be called."""
+
+    def clean_base_url(self) -> str:
+        """Refuses a private address now, with the setting that allows it, and not at each call."""
+        url: str = self.cleaned_data["base_url"]
+        reachability = Reachability.configured(
+            settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
+        )
+        if url and (objection := reachability.objection(url)):
+            raise forms.ValidationError(objection)
+        return url
 
 
 class _Placements(TabularInline):
@@ -98,6 +114,7 @@ class PublicModelAdmin(ModelAdmin):
 class DeploymentAdmin(ModelAdmin):
     """Providers' models, and whether they can be called.  Keys are named here and never shown."""
 
+    form = DeploymentForm
     list_display = ("name", "state", "answers", "provider", "upstream", "enabled")
     list_filter = ("provider", "enabled")
     search_fields = ("name", "provider", "upstream_model")

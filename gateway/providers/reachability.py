@@ -84,12 +84,15 @@ class PrivateHost:
         if host == "localhost":  # RFC 6761 says where that leads
             return tuple(cls(network, "", port) for network in _LOOPBACK)
         try:
-            return (cls(ip_network(host), "", port),)
+            network = ip_network(host)
         except ValueError as error:
             name = _name(host)
             if not _NAME.fullmatch(name) or _ENDS_IN_A_NUMBER.fullmatch(name):
                 raise ValueError(f"{text!r} is no host name, address or network") from error
             return (cls(None, name, port),)
+        if network.num_addresses == 1:
+            network = ip_network(_unwrapped(network.network_address))
+        return (cls(network, "", port),)
 
 
 class Reachability:
@@ -142,8 +145,8 @@ class Reachability:
         for address in _addresses_of(parts.hostname or "", port):
             if not self.allows(address, port, private_port=self.allows_name(url)):
                 return (
-                    f"This leads to {address}, which is no public address. Whoever runs Scalix can "
-                    f"allow it, in the environment: {SETTING}={_written(parts)}"
+                    f"This leads to {_unwrapped(address)}, which is no public address. Whoever "
+                    f"runs Scalix can allow it, in the environment: {SETTING}={_written(parts)}"
                 )
         return ""
 

@@ -1,6 +1,7 @@
 """What staff see of models and deployments, and what they may edit."""
 
 import html
+import socket
 
 import pytest
 from django.test import Client
@@ -9,6 +10,7 @@ from pytest_django import Settings
 from billing.models import Plan, Price
 from gateway.catalogue.seed import seed
 from gateway.models import Deployment, ProbeResult, PublicModel
+from gateway.providers.reachability import PrivateHost
 
 DEPLOYMENTS = "/admin/gateway/deployment/"
 MODELS = "/admin/gateway/publicmodel/"
@@ -86,6 +88,79 @@ def test_a_variable_must_be_a_name_and_never_a_key(staff: Client) -> None:
     page = staff.post(f"{DEPLOYMENTS}add/", form).content.decode()
     assert "A secret itself is never stored." in page
     assert not Deployment.objects.filter(name="ours").exists()
+
+
+def saved_at(staff: Client, base_url: str) -> str:
+    """What the form says to a deployment at this address; nothing if it was saved."""
+    form = {
+        "name": "ours",
+        "provider": "openai",
+        "upstream_model": "m",
+        "base_url": base_url,
+        "placements-TOTAL_FORMS": "0",
+        "placements-INITIAL_FORMS": "0",
+    }
+    response = staff.post(f"{DEPLOYMENTS}add/", form)
+    created, _ = Deployment.objects.filter(name="ours").delete()
+    page = html.unescape(response.content.decode())
+    assert bool(created) is (response.status_code == 302), page
+    return page
+
+
+@pytest.mark.parametrize(
+    ("base_url", "leads_to", "setting"),
+    [
+        ("http://127.0.0.1:8001/v1", "127.0.0.1", "127.0.0.1:8001"),
+        ("https://localhost/v1", "127.0.0.1", "localhost:443"),
+        ("http://[::ffff:10.0.0.1]/v1", "10.0.0.1", "[::ffff:10.0.0.1]:80"),
+        ("http://169.254.169.254/v1", "169.254.169.254", "169.254.169.254:80"),
+        ("http://rebound.example/v1", "10.1.2.3", "rebound.example:80"),
+    ],
+)
+def test_a_private_address_is_refused_with_the_setting_that_allows_it(
+    staff: Client,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    base_url: str,
+    leads_to: str,
+    setting: str,
+) -> None:
+    real = socket.getaddrinfo
+    names = {"rebound.example": "10.1.2.3", "localhost": "127.0.0.1"}
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **more: real(names.get(host, host), *rest, **more),
+    )
+    settings.PROVIDER_PRIVATE_HOSTS = ()
+    page = saved_at(staff, base_url)
+    assert f"This leads to {leads_to}, which is no public address." in page
+    assert f"PROVIDER_PRIVATE_HOSTS={setting}" in page
+    settings.PROVIDER_PRIVATE_HOSTS = PrivateHost.read(setting)
+    assert saved_at(staff, base_url) == ""
+
+
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("ftp://api.example.com/v1", "Providers are called over https:// or http://."),
+        ("http://user:password@api.example.com/v1", "An address holds no credentials"),
+        ("http://ｅxample.com/v1", "Write this address in plain ASCII"),
+        ("http://2130706433/v1", "Enter a valid URL."),
+        ("http://127.1/v1", "Enter a valid URL."),
+        ("http://[fe80::1%25eth0]/v1", "Enter a valid URL."),
+        ("unix:///var/run/docker.sock", "Enter a valid URL."),
+    ],
+)
+def test_what_is_no_providers_address_is_refused(staff: Client, base_url: str, said: str) -> None:
+    assert said in saved_at(staff, base_url)
+
+
+def test_an_address_of_the_operators_may_be_typed_too(staff: Client, settings: Settings) -> None:
+    settings.PROVIDER_PRIVATE_HOSTS = ()
+    settings.PROVIDER_VARIABLES = {"UPSTREAM_BASE_URL": "http://127.0.0.1:11434/v1"}
+    assert saved_at(staff, "http://127.0.0.1:11434/v1") == ""
+    assert "no public address" in saved_at(staff, "http://127.0.0.1:11435/v1")
 
 
 def test_names_may_have_dots_as_providers_have_them(staff: Client) -> None:

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from gateway.providers.reachability import PrivateHost, Reachability
+from scalix.settings import _private_hosts
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 PRIVATE = [
@@ -63,9 +64,7 @@ def test_private_addresses_may_not(address: str) -> None:
     assert not allows(reachability(), address)
 
 
-@pytest.mark.parametrize(
-    "address", [one for one in PRIVATE if "::ffff:" not in one and "ff9b::" not in one]
-)
+@pytest.mark.parametrize("address", PRIVATE)
 def test_each_may_if_it_is_named_itself(address: str) -> None:
     assert allows(reachability(address.partition("%")[0]), address)
 
@@ -104,6 +103,12 @@ def test_an_entry_is_an_address_or_a_network_perhaps_at_one_port(
 def test_an_entry_that_makes_no_sense_is_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         PrivateHost.read(entry)
+
+
+def test_such_an_entry_stops_the_start_with_the_variables_name() -> None:
+    assert len(_private_hosts(" 10.0.0.0/8, ollama:11434,")) == 2
+    with pytest.raises(SystemExit, match=r"PROVIDER_PRIVATE_HOSTS: '127\.1' is no host name"):
+        _private_hosts("10.0.0.0/8,127.1")
 
 
 @pytest.mark.parametrize(
