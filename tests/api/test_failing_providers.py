@@ -159,6 +159,58 @@ async def test_a_deployment_that_cannot_be_called_is_passed_over(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+class TestWithNoPrivateAddressAllowed:
+    """But the upstream's, which the environment names."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_else(self, settings: Settings) -> None:
+        settings.PROVIDER_PRIVATE_HOSTS = ()
+
+    async def test_a_deployment_at_a_private_address_is_passed_over(
+        self,
+        client: httpx.AsyncClient,
+        alice: Person,
+        serve: Serve,
+        ledger_rows: LedgerRows,
+        stream: bool,
+    ) -> None:
+        deployments = {"private": {"base_url": NOWHERE}, "good": {}}
+        await serve("backed", deployments=deployments)
+        body = asking(model="backed", stream=stream)
+        response = await client.post(COMPLETIONS, json=body, headers=alice.headers)
+
+        assert response.status_code == 200
+        [row] = await ledger_rows()
+        assert outcomes(row) == [("private", "provider_misconfigured"), ("good", "completed")]
+
+    async def test_where_there_is_no_other_the_caller_learns_no_address_and_pays_nothing(
+        self,
+        client: httpx.AsyncClient,
+        bob: Person,
+        serve: Serve,
+        ledger_rows: LedgerRows,
+        counters: CountersOf,
+        stream: bool,
+    ) -> None:
+        providers = {"openai": NOWHERE, "gemini": "http://169.254.169.254", "nlp_cloud": NOWHERE}
+        deployments = {
+            provider: {"provider": provider, "base_url": base_url}
+            for provider, base_url in providers.items()
+        }
+        await serve("private", deployments=deployments)
+        body = asking(model="private", stream=stream)
+        response = await client.post(COMPLETIONS, json=body, headers=bob.headers)
+
+        assert (response.status_code, error_of(response)["code"]) == (503, "server_is_overloaded")
+        assert "127.0.0.1" not in response.text
+        assert "169.254" not in response.text
+        [row] = await ledger_rows()
+        assert outcomes(row) == [(one, "provider_misconfigured") for one in providers]
+        assert (row["status"], row["charged"]) == ("failed", False)
+        await assert_free(counters, bob)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 async def test_a_request_that_the_provider_finds_wrong_is_tried_nowhere_else(
     client: httpx.AsyncClient,
     bob: Person,

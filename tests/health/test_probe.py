@@ -115,6 +115,21 @@ def test_one_that_fails_takes_no_other_with_it(
     assert results == {deployment.name: True, "broken": False}
 
 
+def test_a_deployment_at_a_private_address_is_not_called_and_the_reason_is_recorded(
+    deployment: Deployment, settings: Settings
+) -> None:
+    settings.PROVIDER_PRIVATE_HOSTS = ()
+    private = Deployment.objects.create(
+        name="private", provider="openai", upstream_model="x", base_url="http://127.0.0.1:9/v1"
+    )
+    private.serves.add(PublicModel.objects.get(name="scalix-free"))
+    probe_deployments()
+    result = ProbeResult.objects.get(deployment=private)
+    assert not result.succeeded
+    assert "PROVIDER_PRIVATE_HOSTS does not allow it" in result.error
+    assert ProbeResult.objects.get(deployment=deployment).succeeded  # the environment names it
+
+
 def test_live_traffic_proves_a_deployment_as_well(
     deployment: Deployment, upstream: UpstreamDouble
 ) -> None:
