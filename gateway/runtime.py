@@ -187,7 +187,7 @@ class Gateway:
             probe(self.providers, targets[name], PROBE_SECONDS) for name in due if name in targets
         )
         for answer in await asyncio.gather(*asked):
-            self.circuits.probed(answer.deployment, succeeded=answer.succeeded)
+            self.circuits.probed(answer.deployment, succeeded=answer.answered)
 
     async def _ping(self) -> None:
         try:

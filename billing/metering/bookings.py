@@ -25,6 +25,7 @@ from billing.metering.quota import (
     QuotaRequest,
     QuotaUnavailable,
 )
+from billing.metering.redis_store import NotAsked
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ class Bookings:
             raise
         except BaseException as error:
             # Cancelled, or a store went away: whether it was booked is not known. Unbooking what
-            # was not booked changes nothing.
-            self._unbook(wanted, generation)
+            # was not booked changes nothing, but is in the way of refunds when there are many.
+            if not isinstance(error, NotAsked):
+                self._unbook(wanted, generation)
             if isinstance(error, QuotaUnavailable) and self.survives_redis:
                 await self.fence.move(generation)
                 raise LedgerFenced(self.fence.number) from error

@@ -291,18 +291,18 @@ class LedgerWriter:
                 await connection.execute(VOID, {"intents": _array(batch.voids)})
             cursor = await connection.execute(COMMIT, parameters, prepare=True)
             ((generation, ended),) = await cursor.fetchall()
-            ended_here = set(ended)
+            ended_here, later = set(ended), generation
             before = [one for one in batch.endings if one.id not in ended_here]
             if before:
                 await _learn_how(connection, before)
                 if charged := [one for one in before if one.takes_back and _was_charged(one)]:
-                    await _take_back(connection, charged)
+                    later = await _take_back(connection, charged)
             fenced = [one for one in batch.intents if one.booked_in != generation]
             if fenced:
                 await _fence_out(connection, fenced, generation)
         self.commits += 1
         for one in (*batch.intents, *batch.voids, *batch.endings):
-            one.generation = generation
+            one.generation = later if one.ended is not None and one.ended.taken_back else generation
             self._forget(one)
             one.finish()
 
@@ -350,7 +350,8 @@ def _was_charged(waiting: _Waiting) -> bool:
     return waiting.ended is not None and waiting.ended.charged
 
 
-async def _take_back(connection: Connection, charged: list[_Waiting]) -> None:
+async def _take_back(connection: Connection, charged: list[_Waiting]) -> int:
+    """Gives the counter store's generation in which the corrections were committed."""
     ids = [one.id for one in charged]
     parameters = {
         "ids": ids,
@@ -358,13 +359,17 @@ async def _take_back(connection: Connection, charged: list[_Waiting]) -> None:
         "reason": _WITHHELD,
     }
     async with connection.transaction():
+        cursor = await connection.execute("SELECT billing_generation()")
+        ((generation,),) = await cursor.fetchall()
         await connection.execute(HOLD, {"ids": ids})
         await connection.execute(TAKE_BACK, parameters)
     await _learn_how(connection, charged)
     for one in charged:
-        assert one.ended is not None
-        one.ended = replace(one.ended, taken_back=True)
-        logger.warning("%s was charged and its answer withheld: it was taken back", one.id)
+        if _was_charged(one):  # staff have corrected it in part, and now it is theirs
+            logger.error("%s is charged, although its answer was withheld", one.id)
+        else:
+            logger.warning("%s was charged and its answer withheld: it was taken back", one.id)
+    return int(generation)
 
 
 async def _fence_out(connection: Connection, fenced: list[_Waiting], generation: int) -> None:

@@ -34,7 +34,14 @@ from billing.metering.account_counters import (
 from billing.metering.address_counters import AddressAnswer, AddressCounters, read_address
 from billing.metering.decision import ADMITTED, decide_by_address, longest_wait
 from billing.metering.fence import Generation
-from billing.metering.redis_store import NO_LIMIT, NONE, Clock, QuotaUnavailable, RedisStore
+from billing.metering.redis_store import (
+    NO_LIMIT,
+    NONE,
+    Clock,
+    NotAsked,
+    QuotaUnavailable,
+    RedisStore,
+)
 from billing.metering.requests import QuotaBooking, QuotaRefused, QuotaRequest
 from billing.metering.rows import NOBODY
 from billing.metering.sums import LedgerReader
@@ -109,9 +116,12 @@ class Quota:
         if account.verdict != ADMITTED:  # the address may refuse for longer
             use = (await self._ask_address(generation, address, "peek", str(account_id))).use
             return account, use, (account.verdict, decide_by_address(request.limits, use).verdict)
-        found = await self._ask_address(
-            generation, address, "reserve", *_address_arguments(request)
-        )
+        try:
+            found = await self._ask_address(
+                generation, address, "reserve", *_address_arguments(request)
+            )
+        except NotAsked as error:  # but the account was, and has booked it
+            raise QuotaUnavailable(str(error)) from error
         together = found.use.at_ms // _MINUTE_MS == account.counters.at_ms // _MINUTE_MS
         if found.verdict != ADMITTED or not together:
             await self.settle(
@@ -171,9 +181,10 @@ class Quota:
             use = (await self._ask_address(number, address, "peek", str(account_id))).use
         return Usage(limits, account.counters, use)
 
-    async def forget(self, account_id: uuid.UUID) -> None:
+    async def forget(self, account_id: uuid.UUID, *, generation: int | None = None) -> None:
         """Has the account summed anew: its ledger was changed beside the counters."""
-        await self._store.run(self._accounts.call(self._generation.number, account_id, "forget"))
+        number = generation or self._generation.number
+        await self._store.run(self._accounts.call(number, account_id, "forget"))
 
     async def claim(self, account_id: uuid.UUID, name: str, seconds: int) -> bool:
         """Whether nobody has claimed this for the account yet; it is taken now, for so long."""

@@ -6,7 +6,7 @@ question whose answer was lost is asked again.
 """
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa: A004
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004
+    DataError,
+    NoScriptError,
+    RedisError,
+)
+
+logger = logging.getLogger(__name__)
 
 ACCOUNT: Final = "quota"
 ADDRESS: Final = "address"
@@ -34,6 +41,10 @@ _LONGEST_TRIP: Final = 100  # questions: some milliseconds of the store's time
 
 class QuotaUnavailable(Exception):
     """The counter store is away or did not answer: nothing may be admitted."""
+
+
+class NotAsked(QuotaUnavailable):
+    """The store is known to be away, so this question was never sent."""
 
 
 @dataclass(slots=True)
@@ -60,6 +71,21 @@ class _Asked:
     def __init__(self, calls: tuple[Call, ...]) -> None:
         self.calls = calls
         self.answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def tell(self, answers: list[Any]) -> None:
+        """The calls' answers; an error among them is no other question's."""
+        failed = next((one for one in answers if isinstance(one, Exception)), None)
+        if failed is not None:
+            self.fail(failed)
+        elif not self.answers.done():
+            self.answers.set_result(answers)
+
+    def fail(self, cause: Exception) -> None:
+        """Raises QuotaUnavailable for whoever asked, unless they are gone."""
+        if not self.answers.done():
+            error = QuotaUnavailable(str(cause))  # of their own: a traceback grows with each raise
+            error.__cause__ = cause
+            self.answers.set_exception(error)
 
 
 class RedisStore:
@@ -91,10 +117,11 @@ class RedisStore:
         await self.ask(self.redis.ping)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections; whoever still waits for an answer is cancelled."""
         for task in (self._knocking, self._travelling):
             if task is not None:
                 task.cancel()
+        self._cancel_asked()  # a task that has not begun yet does nothing when it is cancelled
         await self.redis.aclose()
 
     async def run(self, *calls: Call) -> list[Any]:
@@ -117,30 +144,40 @@ class RedisStore:
                 trip, self._asked = self._asked[:_LONGEST_TRIP], self._asked[_LONGEST_TRIP:]
                 if waiting := [one for one in trip if not one.answers.done()]:
                     await self._answer(waiting)
+        except asyncio.CancelledError:
+            self._cancel_asked()
+            raise
         finally:
             self._travelling = None
-            for one in self._asked:  # the loop is closing
-                one.answers.cancel()
+
+    def _cancel_asked(self) -> None:
+        for one in self._asked:
+            one.answers.cancel()
+        self._asked = []
 
     async def _answer(self, asked: list[_Asked]) -> None:
         try:
             answers = await self.ask(
                 lambda: self._run_together([call for one in asked for call in one.calls])
             )
-        except QuotaUnavailable as error:
-            for one in asked:
-                if not one.answers.done():  # else whoever asked is gone
-                    one.answers.set_exception(error)
-        except BaseException:
+        except asyncio.CancelledError:
             for one in asked:
                 one.answers.cancel()
             raise
+        except QuotaUnavailable as error:
+            for one in asked:
+                one.fail(error)
+        except Exception as error:
+            if len(asked) == 1:
+                logger.exception("a question to the counter store broke")
+                asked[0].fail(error)
+            else:  # one of them can't be asked: the others must not suffer for it
+                for one in asked:
+                    await self._answer([one])
         else:
             of_each = iter(answers)
             for one in asked:
-                own = list(islice(of_each, len(one.calls)))
-                if not one.answers.done():
-                    _tell(one, own)
+                one.tell(list(islice(of_each, len(one.calls))))
 
     async def _run_together(self, calls: list[Call]) -> list[Any]:
         """Each call's answer, or the error that it came to."""
@@ -166,30 +203,26 @@ class RedisStore:
                 if self._knocking is None:
                     self._knocking = asyncio.create_task(self._knock(), name="quota-knock")
                 raise QuotaUnavailable("the counter store does not answer") from error
+            except DataError:  # it can't even be written down, which is no fault of the store's
+                raise
             except (RedisError, OSError) as error:
                 raise QuotaUnavailable(str(error)) from error
 
     def _require_answers(self) -> None:
         if self._knocking is not None:  # one has waited for an answer; nobody else needs to
-            raise QuotaUnavailable("the counter store does not answer")
+            raise NotAsked("the counter store does not answer")
 
     async def _knock(self) -> None:
         """Tries until the store answers.  What it was asked in vain before, it has done by then."""
         while True:
-            with contextlib.suppress(RedisError, OSError):  # and TimeoutError, which is one
+            try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await self.redis.ping()
+            except (RedisError, OSError):  # and TimeoutError, which is one
+                pass
+            except Exception:
+                logger.exception("a knock at the counter store broke")
+            else:
                 self._knocking = None
                 return
             await asyncio.sleep(_KNOCK_SECONDS)
-
-
-def _tell(asked: _Asked, answers: list[Any]) -> None:
-    """Answers one question of a trip; an error of its own is no other's."""
-    failed = next((one for one in answers if isinstance(one, Exception)), None)
-    if failed is None:
-        asked.answers.set_result(answers)
-        return
-    error = QuotaUnavailable(str(failed))
-    error.__cause__ = failed
-    asked.answers.set_exception(error)

@@ -157,12 +157,13 @@ END_FENCED: Final = """
     RETURNING id
 """
 
-# Takes `ids`; gives what Ended has: a row as it counts, with its corrections.
+# Takes `ids`; gives what Ended has, in its order: a row as it counts, with its corrections.
 HOW_ENDED: Final = """
     SELECT entry.id, entry.status, entry.charged AND corrections.requests > -1,
            CASE WHEN entry.charged AND corrections.requests > -1
                 THEN entry.prompt_tokens + entry.completion_tokens + corrections.tokens
-                ELSE 0 END
+                ELSE 0 END,
+           0, entry.charged AND corrections.requests <= -1
       FROM billing_ledgerentry entry
      CROSS JOIN LATERAL (
            SELECT coalesce(sum(requests), 0) AS requests,

@@ -25,13 +25,13 @@ _FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two probes of a deployment that stays away, at most."""
 
-_GOOD: Final = frozenset({"completed", "streaming"})
+_GOOD: Final = "completed"  # a stream that has begun is judged when it ends
 _PROVIDERS_FAULT: Final = "provider_"
 
 
 def judged(outcome: str) -> bool | None:
     """Whether an attempt that came to this speaks for its deployment; None: it says nothing."""
-    if outcome in _GOOD:
+    if outcome == _GOOD:
         return True
     return False if outcome.startswith(_PROVIDERS_FAULT) else None
 

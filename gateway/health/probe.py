@@ -12,7 +12,7 @@ from django.conf import settings
 from accounts.identifiers import uuid7_floor
 from accounts.postgres import ReadPool
 from gateway.catalogue.snapshot import Catalogue
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ProviderRejected
 from gateway.providers.client import Providers
 from gateway.providers.reachability import Reachability
 from gateway.types import ChatRequest, Target
@@ -42,6 +42,8 @@ class Probe:
     succeeded: bool
     latency_ms: int
     error: str = ""
+    answered: bool = False
+    """Whether it took the question at all, if only to refuse it."""
 
 
 async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
@@ -74,7 +76,7 @@ async def probe(providers: Providers, target: Target, seconds: float) -> Probe:
         max_tokens=1,
     )
     since = time.monotonic()
-    error = ""
+    error, answered = "", False
     try:
         async with asyncio.timeout(seconds):
             await providers.complete(target, request)
@@ -82,11 +84,12 @@ async def probe(providers: Providers, target: Target, seconds: float) -> Probe:
         error = f"no answer within {seconds:g} s"
     except GatewayError as failure:
         error = f"{failure.code}: {failure.message}"
+        answered = isinstance(failure, ProviderRejected)
     except Exception as failure:  # whatever it is, it is this deployment's and not the others'
         logger.exception("the probe of %s broke", target.deployment)
         error = f"{type(failure).__name__}: {failure}"
     latency_ms = int((time.monotonic() - since) * 1000)
-    return Probe(target.deployment, not error, latency_ms, error)
+    return Probe(target.deployment, not error, latency_ms, error, answered or not error)
 
 
 async def _targets_to_probe(pool: ReadPool) -> list[Target]:

@@ -40,7 +40,7 @@ SELECT stored.request_id,
        stored.digest = %(digest)s,
        stored.answered_at IS NOT NULL,
        CASE WHEN entry.status = 'reserved' THEN 'in use'
-            WHEN stored.claimed_at < now() - %(kept)s THEN 'free'
+            WHEN stored.claimed_at < now() - %(kept)s OR entry.taken_back THEN 'free'
             WHEN entry.status = 'settled' AND stored.answered_at IS NOT NULL THEN 'answered'
             WHEN entry.status IS NOT NULL THEN 'free'
             WHEN stored.deadline_at < now() OR NOT EXISTS (
@@ -53,7 +53,13 @@ SELECT stored.request_id,
        CASE WHEN entry.status = 'settled' AND stored.digest = %(digest)s THEN stored.answer END
   FROM gateway_storedanswer stored
   -- by a limit that changes nothing: so it looks into that id's month only, whatever is planned
-  LEFT JOIN LATERAL (SELECT status, deployment FROM billing_ledgerentry
+  LEFT JOIN LATERAL (SELECT status, deployment, EXISTS (
+                            SELECT FROM billing_ledgerentry correction
+                             WHERE correction.account_id = row.account_id
+                               AND correction.admitted_at = row.admitted_at
+                               AND correction.corrects = row.id AND correction.requests < 0
+                            ) AS taken_back
+                       FROM billing_ledgerentry row
                       WHERE id = stored.request_id LIMIT 1) entry ON true
  WHERE stored.account_id = %(account_id)s AND stored.key = %(key)s
 """  # noqa: S608  (the same)

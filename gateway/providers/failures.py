@@ -50,6 +50,13 @@ def rubbish() -> ProviderUnavailable:
     )
 
 
+def untranslatable() -> ProviderUnavailable:
+    """A request that can't be put into this provider's form: it was never sent."""
+    return ProviderUnavailable(
+        "The request can't be put into this provider's form.", code="request_untranslatable"
+    )
+
+
 def misconfigured() -> ProviderUnavailable:
     """A deployment that can't even be called."""
     return ProviderUnavailable("The provider is misconfigured.", code="provider_misconfigured")

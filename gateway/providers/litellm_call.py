@@ -1,6 +1,6 @@
 """Providers that do not speak the OpenAI wire: through `litellm.acompletion`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -16,6 +16,11 @@ _NO_KEY: Final = "none"
 # Streamed, they are called by a client of httpx's own, which under uvloop connects in C, where no
 # hook hears of it (connections.py).  They continue texts, and know no chat.
 _UNCHECKED: Final = frozenset({"text-completion-openai", "text-completion-inception"})
+
+
+_NETWORKING: Final = frozenset(
+    {"aiohttp", "botocore", "httpcore", "httpx", "requests", "urllib3", "openai"}
+)
 
 
 class LitellmCall:
@@ -59,6 +64,7 @@ class LitellmCall:
                 timeout=self._silence,
                 num_retries=0,
                 max_retries=0,
+                _skip_mcp_handler=True,  # else tools make litellm import its proxy
                 **parameters_of(request),
             )
         except Exception as error:  # litellm raises what its providers' libraries raise, too
@@ -69,12 +75,32 @@ def _failure(error: Exception) -> ProviderFailure:
     litellm = library()
     if isinstance(error, TimeoutError | litellm.Timeout):
         return failures.timed_out()
-    if isinstance(error, litellm.APIConnectionError):
+    # litellm finds statuses in texts: an object's address with 403 in it is "permission denied".
+    causes = [one for one in _behind(error) if _module_of(one) != "litellm"]
+    if any(isinstance(one, OSError) for one in causes) and not any(map(_has_response, causes)):
         return failures.unreachable()
+    if isinstance(error, litellm.APIConnectionError):  # says so of whatever it stumbles over
+        of_the_network = any(_module_of(one) in _NETWORKING for one in causes)
+        return failures.unreachable() if of_the_network else failures.untranslatable()
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return failures.failure_of(status, _body_in(str(error)))
     return failures.rubbish()
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _has_response(error: BaseException) -> bool:
+    return getattr(error, "response", None) is not None
+
+
+def _module_of(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def _body_in(said: str) -> bytes:

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.errors import InvalidRequest, ProviderUnavailable
+from gateway.errors import InvalidRequest
+from gateway.providers import failures
 from gateway.types import ChatRequest, Target
 
 logger = logging.getLogger(__name__)
@@ -133,9 +134,7 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
         raise InvalidRequest(str(error.message), code="unsupported_parameter") from error
     except Exception as error:  # its classes raise what they happen to meet
         logger.warning("litellm can't translate for %s: %s", wire.url, type(error).__name__)
-        raise ProviderUnavailable(
-            "The request can't be put into this provider's form.", code="provider_misconfigured"
-        ) from error
+        raise failures.untranslatable() from error
 
 
 def parameters_of(request: ChatRequest) -> dict[str, Any]:

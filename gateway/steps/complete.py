@@ -46,8 +46,7 @@ class Trail:
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
         """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
-        if cause:
-            self.saw(self.attempts[-1].deployment, cause)
+        self.saw(self.attempts[-1].deployment, cause or outcome)
         return (*self.attempts[:-1], replace(self.attempts[-1], outcome=outcome))
 
 

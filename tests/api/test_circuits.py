@@ -75,7 +75,6 @@ async def test_streams_that_are_cut_open_it_too(
         last = events_of((await ask(client, alice, stream=True)).text)[-1]
         cut += last != "[DONE]"
 
-    # Each began well and ended badly: a good and a bad answer, which is half.
     assert cut == len(sick.asked) == FEWEST_FAILURES
     charged = [row for row in await ledger_rows() if row["charged"]]
     assert len(charged) == REQUESTS - FEWEST_FAILURES
@@ -110,6 +109,26 @@ async def test_it_is_asked_again_when_a_probe_is_answered_and_not_before(
     await until(closed)
     assert (await ask(client, alice)).headers["x-scalix-provider"] == "sick"
     assert len(await ledger_rows()) == FEWEST_FAILURES + 2  # probes are nobody's requests
+
+
+async def test_a_probe_that_is_refused_was_answered(
+    client: httpx.AsyncClient,
+    alice: Person,
+    sick: Provider,
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some models refuse so small an answer as a probe asks for."""
+    monkeypatch.setattr(circuits_module, "_FIRST_PAUSE", 0.05)
+    fall_ill(sick, "500")
+    for _ in range(FEWEST_FAILURES):
+        await ask(client, alice)
+    fall_ill(sick, "400")
+
+    async def closed() -> bool:
+        return not gateway.circuits.is_open("sick")
+
+    await until(closed)
 
 
 async def test_with_nobody_else_left_it_is_asked_all_the_same(

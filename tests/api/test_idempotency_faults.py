@@ -8,6 +8,7 @@ import pytest
 
 from accounts.identifiers import uuid7
 from accounts.postgres import connect
+from billing.metering.ledger import Ended, Ending, LedgerUnavailable
 from billing.metering.processes import Heartbeat
 from billing.metering.sweeper import Sweeper
 from gateway.errors import StoreUnavailable
@@ -249,3 +250,34 @@ async def test_no_provider_hears_of_a_request_whose_key_may_have_been_taken_over
         Held(claims, claim, now - 26, gateway.heartbeat, 100).require()
     with pytest.raises(StoreUnavailable):
         Held(claims, claim, now, frozen, 100).require()
+
+
+async def test_an_answer_that_was_taken_back_is_not_given_again(
+    client: httpx.AsyncClient,
+    bob: Person,
+    gateway: Gateway,
+    ledger_rows: LedgerRows,
+    counters: CountersOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was kept and charged, and Postgres' word of that was lost: its caller was refused it."""
+    really_end = gateway.ledger.end
+
+    async def end_unheard(ending: Ending, *, patience: float) -> Ended:
+        await really_end(ending, patience=patience)
+        raise LedgerUnavailable("its answer was lost")
+
+    monkeypatch.setattr(gateway.ledger, "end", end_unheard)
+    refused = await client.post(COMPLETIONS, json=asking(), headers=keyed(bob))
+    assert refused.status_code == 503
+    assert refused.json()["error"]["metadata"]["refunded"] is True
+    monkeypatch.undo()
+
+    async def taken_back() -> bool:
+        return [row["requests"] for row in await ledger_rows()] == [1, -1]
+
+    await until(taken_back)
+    again = await client.post(COMPLETIONS, json=asking(), headers=keyed(bob))
+    assert again.status_code == 200
+    assert "idempotent-replayed" not in again.headers
+    assert (await counters(bob)).hour_requests == 1

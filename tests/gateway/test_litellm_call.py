@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import InvalidRequest, ProviderRejected, ProviderUnavailable, StreamCut
+from gateway.health.circuits import judged
 from gateway.providers.client import Providers
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
@@ -91,9 +92,10 @@ def target(gemini: Gemini) -> Target:
     return Target("flash", "gemini", "gemini-2.5-flash", gemini.address, "its-key", 1, 1)
 
 
-def asking(prompt: str, *, stream: bool = False) -> ChatRequest:
+def asking(prompt: str, *, stream: bool = False, **fields: Any) -> ChatRequest:
     message = {"role": "user", "content": prompt}
-    return ChatRequest("free-gemini-flash", (message,), stream=stream, max_tokens=50)
+    values = {"messages": (message,), "stream": stream, "max_tokens": 50} | fields
+    return ChatRequest("free-gemini-flash", **values)
 
 
 async def test_an_answer_has_openais_shape_and_the_providers_tokens(
@@ -118,6 +120,57 @@ async def test_a_stream_has_openais_shape_and_the_providers_tokens(
     said = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
     assert said == "Hello there"
     assert report.tokens(0) == TokenUsage(7, 3)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+async def test_tools_reach_the_provider(
+    providers: Providers, target: Target, gemini: Gemini
+) -> None:
+    await providers.complete(target, asking("Hello", parameters={"tools": [TOOL]}))
+    [tools] = gemini.bodies[0]["tools"]
+    assert tools["function_declarations"][0]["name"] == "f"
+
+
+UNTRANSLATABLE: dict[str, dict[str, Any]] = {
+    "a tool's answer that no tool was asked for": {
+        "messages": ({"role": "tool", "tool_call_id": "nobody's", "content": "1"},)
+    },
+    "a call whose arguments are no JSON": {
+        "messages": (
+            {"role": "user", "content": "Hi"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{"}}
+                ],
+            },
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("fields", UNTRANSLATABLE.values(), ids=UNTRANSLATABLE.keys())
+async def test_what_litellm_stumbles_over_is_no_fault_of_the_provider_s(
+    providers: Providers, target: Target, gemini: Gemini, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ProviderUnavailable) as caught:
+        await providers.complete(target, asking("Hello", **fields))
+    assert caught.value.code == "request_untranslatable"
+    assert judged(caught.value.code) is None
+    assert gemini.bodies == []
+
+
+async def test_a_provider_that_is_not_there_is_unreachable(
+    providers: Providers, target: Target
+) -> None:
+    for place in ("403", "401"):  # litellm looks for statuses in the texts of errors
+        nobody = replace(target, base_url=f"http://127.0.0.1:9/{place}")
+        with pytest.raises(ProviderUnavailable) as caught:
+            await providers.complete(nobody, asking("Hello"))
+        assert caught.value.code == "provider_unreachable"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -183,7 +183,7 @@ async def test_what_a_provider_s_class_cannot_translate_is_a_reason_to_try_anoth
 
     with pytest.raises(GatewayError) as failure:
         await providers.complete(deployment, request())
-    assert failure.value.code == "provider_misconfigured"
+    assert failure.value.code == "request_untranslatable"
     assert provider.asked == []
 
 

@@ -96,6 +96,18 @@ async def test_an_error_is_told_to_who_asked_and_to_nobody_else(store: CountingS
     assert store.trips == 1
 
 
+@pytest.mark.parametrize("unspeakable", ["\ud800", None], ids=["no UTF-8", "no type of Redis'"])
+async def test_what_cannot_be_asked_fails_alone(
+    store: CountingStore, unspeakable: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = call(uuid.uuid4(), "peek", unspeakable)
+    asked = (store.run(wrong), store.run(seed(uuid.uuid4(), 1)))
+    refused, seeded = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(refused, QuotaUnavailable)
+    assert not isinstance(seeded, BaseException)
+    assert "a question to the counter store broke" in caplog.text
+
+
 async def test_whoever_is_gone_before_the_trip_asks_nothing(store: CountingStore) -> None:
     """So a refund, which is asked later, finds either the booking or that there will be none."""
     gone, here = uuid.uuid4(), uuid.uuid4()
@@ -118,3 +130,14 @@ async def test_closing_leaves_nobody_waiting(store: CountingStore) -> None:
     await store.close()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(one) for one in outcomes} == {asyncio.CancelledError}
+
+
+async def test_closing_before_the_first_trip_has_begun_leaves_nobody_waiting(
+    store: CountingStore,
+) -> None:
+    waiting = asyncio.create_task(store.run(seed(uuid.uuid4(), 1)))
+    await asyncio.sleep(0)  # it has asked
+    await store.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert store.trips == 0
