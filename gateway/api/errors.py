@@ -1,4 +1,4 @@
-"""From the error tree to HTTP: the one place that knows statuses, bodies and retry headers.
+"""From the error tree to HTTP: the one place that knows statuses, codes and retry headers.
 
 The shapes are those that the official SDKs were measured to understand: see docs/decisions.
 """
@@ -6,9 +6,7 @@ The shapes are those that the official SDKs were measured to understand: see doc
 from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
 from django.conf import settings
-from django.http import HttpResponse
 
 from billing.gates import may_upgrade
 from billing.metering.usage import LimitState, Usage
@@ -32,7 +30,6 @@ from gateway.errors import (
     UnknownModel,
 )
 from gateway.refusals import trigger_of
-from gateway.steps.respond import limit_headers
 
 _RETRY_LATER_SECONDS: Final = 60
 
@@ -64,48 +61,40 @@ def status_of(error: GatewayError) -> int:
 def body_of(error: GatewayError, request_id: str) -> dict[str, Any]:
     """OpenAI's error object, with everything that we know in `metadata`."""
     kind = error.code if error.code == "insufficient_quota" else _kind(error)[1]
-    metadata = error.metadata | {
-        "request_id": request_id,
-        "docs_url": f"{settings.PUBLIC_URL}/docs/errors#{error.code}",
-    }
-    if isinstance(error, LimitReached):
-        metadata |= _limit_metadata(error.limit, error.usage)
     return {
         "error": {
             "message": error.message,
             "type": kind,
             "code": error.code,
             "param": error.param,
-            "metadata": metadata,
+            "metadata": metadata_of(error, request_id),
         }
     }
 
 
-def response_to(error: GatewayError, request_id: str) -> HttpResponse:
-    """The whole response."""
-    return HttpResponse(
-        orjson.dumps(body_of(error, request_id)),
-        status=status_of(error),
-        content_type="application/json",
-        headers=_headers(error),
-    )
-
-
-def not_found(path: str, request_id: str) -> HttpResponse:
-    """A JSON 404 that says where the API is: SDKs often miss it by their base URL."""
-    error = UnknownPath(path)
-    return response_to(error, request_id)
+def metadata_of(error: GatewayError, request_id: str) -> dict[str, Any]:
+    """Everything that we know of an error, in whatever form it is given."""
+    metadata = error.metadata | {
+        "request_id": request_id,
+        "docs_url": f"{settings.PUBLIC_URL}/docs/errors#{error.code}",
+    }
+    if isinstance(error, LimitReached):
+        metadata |= _limit_metadata(error.limit, error.usage)
+    return metadata
 
 
 class UnknownPath(GatewayError):
-    """A path that is none of ours; raised by nobody below HTTP."""
+    """A path that is none of ours; raised by nobody below HTTP.
 
-    def __init__(self, path: str) -> None:
+    It says where the API is for such clients as came by it: SDKs often miss it by their base URL.
+    """
+
+    def __init__(self, path: str, clients: str = "OpenAI", base_path: str = "/v1") -> None:
+        base_url = f"{settings.PUBLIC_URL}{base_path}"
         super().__init__(
-            f"The API has nothing at {path}. The base URL for OpenAI clients is "
-            f"{settings.PUBLIC_URL}/v1.",
+            f"The API has nothing at {path}. The base URL for {clients} clients is {base_url}.",
             code="not_found",
-            metadata={"base_url": f"{settings.PUBLIC_URL}/v1"},
+            metadata={"base_url": base_url},
         )
 
 
@@ -155,9 +144,10 @@ def _kind(error: GatewayError) -> tuple[int, str]:
     raise TypeError(f"{error!r} is no GatewayError")
 
 
-def _headers(error: GatewayError) -> dict[str, str]:
+def headers_of(error: GatewayError) -> dict[str, str]:
+    """What tells a client what to do about it; what is left of its limits comes beside that."""
     if isinstance(error, LimitReached):
-        return limit_headers(error.usage) | _when_to_retry(error.limit)
+        return _when_to_retry(error.limit)
     if isinstance(error, NotAuthenticated) and status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"www-authenticate": f'Bearer error="{error.code}"'}
     if isinstance(error, WrongMethod):

@@ -4,12 +4,9 @@ import datetime as dt
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-import orjson
 from django.http.response import HttpResponseBase
 
-from gateway.api.errors import body_of
-from gateway.errors import GatewayError
-from gateway.steps.respond import events
+from gateway.steps.respond import Encoding, events
 
 _SLOW_READER_SECONDS: Final = 5.0  # past the deadline, which a provider that is slow has met before
 
@@ -26,18 +23,14 @@ class EventStreamResponse(HttpResponseBase):
         self,
         chunks: AsyncGenerator[dict[str, Any], None],
         *,
-        request_id: str,
+        encoding: Encoding,
         deadline_at: dt.datetime,
     ) -> None:
         super().__init__(content_type="text/event-stream; charset=utf-8")
         self.source = chunks
-        self.events = events(self.source, lambda error: event_of(error, request_id))
+        self.encoding = encoding
+        self.events = events(self.source, encoding)
         left = deadline_at - dt.datetime.now(dt.UTC)
         self.longest = left.total_seconds() + _SLOW_READER_SECONDS
         self["cache-control"] = "no-cache"
         self["x-accel-buffering"] = "no"  # a proxy in front must not wait for more
-
-
-def event_of(error: GatewayError, request_id: str) -> bytes:
-    """The error as a stream's last event."""
-    return b"data: " + orjson.dumps(body_of(error, request_id)) + b"\n\n"

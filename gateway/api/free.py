@@ -9,8 +9,9 @@ from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from billing.prompts import near_limits
 from gateway import pipeline, runtime
-from gateway.api.chat import chat_response
+from gateway.api.chat import OpenAIShape
 from gateway.api.parsing import FreeBody, parse_free
+from gateway.api.reply import response_of
 from gateway.api.view import GatewayView
 from gateway.idempotency.answers import Replay
 from gateway.types import Caller, Reply
@@ -32,7 +33,7 @@ class FreeCompletion(GatewayView):
         if isinstance(reply, Reply | Replay) and reply.body is not None:
             fields = _free_fields(answered.wire_id, reply.usage, answered.caller, body)
             reply.body.update(fields)
-        response = chat_response(reply)
+        response = response_of(reply, OpenAIShape())
         if credential := answered.caller.visitor:
             response[VISITOR_HEADER] = credential
         return response

@@ -22,8 +22,9 @@ from django.urls import Resolver404, URLResolver
 from django.urls.resolvers import RegexPattern
 
 from accounts.identifiers import encode, uuid7
-from gateway.api.errors import ServerStopping, not_found, response_to
-from gateway.api.event_stream import EventStreamResponse, event_of
+from gateway.api.dialects import Dialect, dialect_of
+from gateway.api.errors import ServerStopping
+from gateway.api.event_stream import EventStreamResponse
 from gateway.api.view import request_id_of
 from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge
 
@@ -50,38 +51,39 @@ class GatewayHandler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its body to the last byte of its response."""
-        request_id = uuid7()
+        request_id, dialect = uuid7(), dialect_of(scope["path"])
         try:
             request = _request(scope, await _read_body(scope, receive))
         except _ClientGone:
             return
         except InvalidRequest as error:
             name = encode("req", request_id)
-            await _Response(send).send(response_to(error, name), name)
+            await _Response(send).send(dialect.response_to(error, name), name)
             return
         request.META["scalix.request_id"] = request_id
         response = _Response(send)
         try:
             await _until_hang_up(request, self._serve(request, response), receive)
         except asyncio.CancelledError:  # by the server, which stops
-            await response.break_off(request_id_of(request))
+            await response.break_off(request_id_of(request), dialect)
 
     async def _serve(self, request: ASGIRequest, response: "_Response") -> None:
         answer = await self._respond(request, request_id_of(request))
         await response.send(answer, request_id_of(request))
 
     async def _respond(self, request: ASGIRequest, request_id: str) -> HttpResponseBase:
+        dialect = dialect_of(request.path)
         try:
             match = self._resolver.resolve(request.path_info)
         except Resolver404:
-            return not_found(request.path_info, request_id)
+            return dialect.not_found(request.path_info, request_id)
         try:
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except SuspiciousOperation as error:  # a thousand query parameters, say
-            return response_to(InvalidRequest(str(error)), request_id)
+            return dialect.response_to(InvalidRequest(str(error)), request_id)
         except Exception:
             logger.exception("%s %s failed", request.method, request.path_info)
-            return response_to(GatewayError("Something went wrong here."), request_id)
+            return dialect.response_to(GatewayError("Something went wrong here."), request_id)
         return response
 
 
@@ -91,7 +93,7 @@ class _Response:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._begun = False
-        self._streams = False
+        self._stream: EventStreamResponse | None = None
 
     async def send(self, answer: HttpResponseBase, request_id: str) -> None:
         """Sends all of it."""
@@ -111,18 +113,18 @@ class _Response:
         await self._start(answer.status_code, headers)
         await self._body(answer.content)
 
-    async def break_off(self, request_id: str) -> None:
+    async def break_off(self, request_id: str, dialect: Dialect) -> None:
         """Says that the server stops, in whatever form is still possible."""
         error = ServerStopping()
         if not self._begun:
-            await self.send(response_to(error, request_id), request_id)
-        elif self._streams:
-            await self._body(event_of(error, request_id))
+            await self.send(dialect.response_to(error, request_id), request_id)
+        elif self._stream is not None:
+            await self._body(self._stream.encoding.error(error))
 
     async def _send_events(
         self, answer: EventStreamResponse, headers: list[tuple[bytes, bytes]]
     ) -> None:
-        self._streams = True
+        self._stream = answer
         try:
             async with aclosing(answer.source), asyncio.timeout(answer.longest):
                 await self._start(HTTPStatus.OK, headers)

@@ -11,9 +11,9 @@ import orjson
 from gateway.errors import InvalidRequest
 from gateway.types import ChatRequest
 
-_Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 _Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
-_Label = Annotated[str, msgspec.Meta(max_length=512)]
+Label = Annotated[str, msgspec.Meta(max_length=512)]
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a provider can read
 _LONGEST_COMPLAINT: Final = 300  # what is wrong may be quoted in it, and may be megabytes
 
@@ -63,9 +63,9 @@ class _Sent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: _Content | None = None
-    name: _Label | None = None
+    name: Label | None = None
     tool_calls: list[_ToolCall] | None = None
-    tool_call_id: _Label | None = None
+    tool_call_id: Label | None = None
     function_call: _FunctionCall | None = None
     refusal: str | None = None
 
@@ -112,7 +112,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    stop: _Label | Annotated[list[_Label], msgspec.Meta(max_length=16)] | None = None
+    stop: Label | Annotated[list[Label], msgspec.Meta(max_length=16)] | None = None
     seed: _Integer | None = None
     presence_penalty: _Penalty | None = None
     frequency_penalty: _Penalty | None = None
@@ -133,13 +133,13 @@ class ChatBody(_Parameters, kw_only=True, forbid_unknown_fields=True):
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1, max_length=2_000)]
-    max_tokens: _Count | None = None
-    max_completion_tokens: _Count | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     # Accepted for the clients that send them, and used for nothing.
-    user: _Label | None = None
+    user: Label | None = None
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     service_tier: str | None = None
@@ -151,12 +151,12 @@ class FreeBody(ChatBody, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /api/v1/free/completion`.  `user_id` and `session_id` are labels only."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "scalix-free"
-    user_id: _Label | None = None
-    session_id: _Label | None = None
+    user_id: Label | None = None
+    session_id: Label | None = None
     visitor: str | None = None
 
 
-_Body = TypeVar("_Body", bound=ChatBody)
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 _chat_decoder: Final = msgspec.json.Decoder(ChatBody)
 _free_decoder: Final = msgspec.json.Decoder(FreeBody)
 _PARAMETER_FIELDS: Final = tuple(_Parameters.__struct_fields__)
@@ -171,12 +171,12 @@ _SHAPES: Final[dict[str, Any]] = {
 
 def parse_chat(raw: bytes) -> ChatRequest:
     """The request in a body; InvalidRequest naming the field otherwise."""
-    return chat_request(_decode(_chat_decoder, raw))
+    return chat_request(decode(_chat_decoder, raw))
 
 
 def parse_free(raw: bytes) -> tuple[ChatRequest, FreeBody]:
     """The same for the free API, with the body for its labels."""
-    body = _decode(_free_decoder, raw)
+    body = decode(_free_decoder, raw)
     return chat_request(body), body
 
 
@@ -186,7 +186,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         name: value for name in _PARAMETER_FIELDS if (value := getattr(body, name)) is not None
     }
     for name, value in parameters.items():
-        _require_sound(name, value)
+        require_sound(name, value)
     return ChatRequest(
         model=body.model,
         messages=tuple(_sent(message) for message in body.messages),
@@ -203,7 +203,7 @@ def _sent(message: _Message) -> dict[str, Any]:
     return {"content": None} | {name: whole[name] for name in _MESSAGE_FIELDS if name in whole}
 
 
-def _require_sound(name: str, value: Any) -> None:
+def require_sound(name: str, value: Any) -> None:
     """Refuses a wrong shape, and what can be read but not written again.
 
     That is 250 levels of nesting, and integers of 65 bits.
@@ -213,21 +213,23 @@ def _require_sound(name: str, value: Any) -> None:
             msgspec.convert(value, _SHAPES[name])
         orjson.dumps([[[[value]]]])  # it will lie that deep in what is sent to a provider
     except msgspec.ValidationError as error:
-        raise _invalid(error, name) from error
+        raise invalid(error, name) from error
     except TypeError as error:
         raise InvalidRequest(f"{error} (in {name}).", param=name) from error
 
 
-def _decode(decoder: msgspec.json.Decoder[_Body], raw: bytes) -> _Body:
+def decode(decoder: msgspec.json.Decoder[_Body], raw: bytes) -> _Body:
+    """The body that these bytes are; InvalidRequest naming the field otherwise."""
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from error
 
 
-def _invalid(error: msgspec.ValidationError, inside: str = "") -> InvalidRequest:
+def invalid(error: msgspec.ValidationError, inside: str = "") -> InvalidRequest:
+    """The complaint as ours, which names the field; `inside`: where what was read lies."""
     said, _, path = str(error).partition(" - at ")
     within = path.strip("`").removeprefix("$")
     param = f"{inside}{within}".removeprefix(".") or _named_in(said)

@@ -5,12 +5,15 @@ from django.urls import path
 from gateway.api.account import Check, Key, Limits
 from gateway.api.chat import ChatCompletions
 from gateway.api.free import FreeCompletion
+from gateway.api.messages import CountTokens, Messages
 from gateway.api.models import Models, OneModel
 from gateway.api.probes import Healthz, Readyz
 from gateway.api.usage import Usage
 
 urlpatterns = [
     path("v1/chat/completions", ChatCompletions.as_view()),
+    path("v1/messages", Messages.as_view()),
+    path("v1/messages/count_tokens", CountTokens.as_view()),
     path("v1/models", Models.as_view()),
     path("v1/models/<path:name>", OneModel.as_view()),
     path("v1/key", Key.as_view()),

@@ -14,11 +14,11 @@ from accounts.identifiers import encode
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from gateway import pipeline, runtime
-from gateway.api.errors import WrongMethod, response_to
+from gateway.api.dialects import OPENAI, Dialect, dialect_of
+from gateway.api.errors import WrongMethod
 from gateway.errors import GatewayError, LimitReached, NotAuthenticated, StoreUnavailable
 from gateway.idempotency.key import HEADER as KEY_HEADER
 from gateway.idempotency.key import IdempotencyKey, key_for
-from gateway.steps.respond import limit_headers
 from gateway.types import Caller, Presented, session_digest
 
 _VISITOR_META = f"HTTP_{VISITOR_HEADER.upper().replace('-', '_')}"
@@ -49,7 +49,8 @@ class GatewayView(APIView):
         except GatewayError as error:
             if self.completes and self._presented is None:  # it did not come as far as the pipeline
                 runtime.current().refused(self.presented(asgi_request), error, None, "")
-            refused = response_to(error, request_id_of(asgi_request))
+            dialect = dialect_of(request.path)
+            refused = dialect.response_to(error, request_id_of(asgi_request))
             for name, value in (await self._limit_headers_beside(error, asgi_request)).items():
                 refused[name] = value
             return refused
@@ -95,7 +96,7 @@ class GatewayView(APIView):
             _, usage = await pipeline.usage_of(runtime.current(), presented)
         except GatewayError:
             return {}
-        return limit_headers(usage)
+        return dialect_of(request.path).limit_headers(usage)
 
 
 def bearer_of(request: ASGIRequest) -> str | None:
@@ -116,12 +117,12 @@ def request_id_of(request: ASGIRequest) -> str:
     return encode("req", request.META["scalix.request_id"])
 
 
-def json_response(body: Any, usage: Usage | None = None) -> HttpResponse:
+def json_response(body: Any, usage: Usage | None = None, dialect: Dialect = OPENAI) -> HttpResponse:
     """A 200 with a JSON body and, when the caller is known, the limit headers."""
     return HttpResponse(
         orjson.dumps(body),
         content_type="application/json",
-        headers=limit_headers(usage) if usage else {},
+        headers=dialect.limit_headers(usage) if usage else {},
     )
 
 

@@ -35,6 +35,12 @@ def exports(request: HttpRequest, token: str = "") -> str:
     return f"export OPENAI_BASE_URL={base_url(request)}\nexport OPENAI_API_KEY={key}"
 
 
+def anthropic_exports(request: HttpRequest) -> str:
+    """The two variables that switch an Anthropic client over, whose base URL has no /v1."""
+    root = request.build_absolute_uri("/").rstrip("/")
+    return f'export ANTHROPIC_BASE_URL={root}\nexport ANTHROPIC_API_KEY="$SCALIX_API_KEY"'
+
+
 def _curl(url: str, model: str, prompt: str, *headers: str) -> str:
     quoted = json.dumps(prompt, ensure_ascii=False)
     message = f'{{"role": "user",\n      "content": {quoted}}}'

@@ -17,6 +17,7 @@ async def quickstart(request: HttpRequest) -> HttpResponse:
         "base_url": code_samples.base_url(request),
         "model": conversation.MODEL,
         "exports": code_samples.exports(request),
+        "anthropic_exports": code_samples.anthropic_exports(request),
         "curl": code_samples.chat_call(request, conversation.MODEL, "Hello"),
         "free_curl": code_samples.free_call(request, conversation.MODEL, "Hello"),
         "usage_curl": code_samples.usage_call(request),

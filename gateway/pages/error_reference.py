@@ -309,6 +309,21 @@ GROUPS: Final = (
                 "The deployment’s settings don’t fit together.",
                 "Whoever runs this Scalix has to correct it.",
             ),
+            ErrorEntry(
+                "capacity_taken",
+                503,
+                "As much is asked of this provider as it allows just now.",
+                "Scalix goes on to the next provider by itself. If all are busy, the answer says "
+                "when to come again.",
+                retry=True,
+            ),
+            ErrorEntry(
+                "request_untranslatable",
+                503,
+                "The request can’t be put into this provider’s form, and was not sent.",
+                "Look for an answer of a tool that no message asked for, or arguments that are "
+                "no JSON.",
+            ),
         ),
     ),
 )

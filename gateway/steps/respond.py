@@ -3,9 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Final
-
-import orjson
+from typing import Any, Final, Protocol
 
 from billing.metering.usage import LimitState, Usage
 from billing.prompts import Prompt
@@ -15,7 +13,6 @@ from gateway.types import Reservation, TokenUsage
 
 logger = logging.getLogger(__name__)
 
-_DONE: Final = b"data: [DONE]\n\n"
 _POLICIES: Final = {  # the name and the seconds of each window, in the IETF draft's headers
     "requests_per_hour": ("requests-hour", 3_600),
     "requests_per_day": ("requests-day", 86_400),
@@ -76,24 +73,37 @@ def usage_block(tokens: TokenUsage) -> dict[str, Any]:
     }
 
 
+class Encoding(Protocol):
+    """How one stream is written as server-sent events, in the form that its client reads."""
+
+    def chunk(self, chunk: dict[str, Any]) -> bytes:
+        """The events of a `chat.completion.chunk`; empty where it comes to none."""
+
+    def end(self) -> bytes:
+        """The events that say that the answer is whole."""
+
+    def error(self, error: GatewayError) -> bytes:
+        """The last event of a stream that breaks off."""
+
+
 async def events(
-    chunks: AsyncGenerator[dict[str, Any], None],
-    error_event: Callable[[GatewayError], bytes],
+    chunks: AsyncGenerator[dict[str, Any], None], encoding: Encoding
 ) -> AsyncGenerator[bytes, None]:
     """Server-sent events of a stream; an error in its middle is its last event."""
-    dumps = orjson.dumps
+    encode = encoding.chunk
     async with aclosing(chunks):
         try:
             async for chunk in chunks:
-                yield b"data: " + dumps(chunk) + b"\n\n"
+                if encoded := encode(chunk):
+                    yield encoded
         except GatewayError as error:
-            yield error_event(error)
+            yield encoding.error(error)
             return
         except Exception:
             logger.exception("a stream broke off")
-            yield error_event(GatewayError("Something went wrong here."))
+            yield encoding.error(GatewayError("Something went wrong here."))
             return
-        yield _DONE
+        yield encoding.end()
 
 
 def _offer(prompt: Prompt) -> dict[str, str]:

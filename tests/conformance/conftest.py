@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,33 +21,48 @@ class Client:
     sdk: Sdk
     server: GatewayServer
     token: str
-
-    @property
-    def base_url(self) -> str:
-        """The one that the documentation names."""
-        return f"{self.server.base_url}/v1"
+    base_url: str
 
     def do(self, action: str, **order: Any) -> dict[str, Any]:
-        """One action of `sdk_child` with this user's token and the right address."""
+        """One action of the SDK's with this user's token and the right address."""
         return self.sdk.do(action, **{"base_url": self.base_url, "token": self.token, **order})
 
 
 NewClient = Callable[[], Client]
 
 
+@contextmanager
+def running_sdk(version: str) -> Iterator[Sdk]:
+    """The process of an SDK: `openai-2` is the one in `openai-2.txt`."""
+    here, name = Path(__file__), version.split("-", maxsplit=1)[0]
+    python = sdk_python(here.with_name(f"{version}.txt"))
+    sdk = Sdk(python, here.with_name(f"{name}_actions.py"))
+    try:
+        yield sdk
+    finally:
+        sdk.close()
+
+
 @pytest.fixture(scope="package", params=["openai-2", "openai-3"])
 def sdk(request: pytest.FixtureRequest) -> Iterator[Sdk]:
     """An SDK's process."""
-    sdk = Sdk(sdk_python(Path(__file__).with_name(f"{request.param}.txt")))
-    yield sdk
-    sdk.close()
+    with running_sdk(request.param) as sdk:
+        yield sdk
 
 
 @pytest.fixture
-def new_client(sdk: Sdk, gateway_server: GatewayServer) -> NewClient:
+def base_path() -> str:
+    """Of the base URL that the documentation names."""
+    return "/v1"
+
+
+@pytest.fixture
+def new_client(sdk: Sdk, gateway_server: GatewayServer, base_path: str) -> NewClient:
     """Makes clients, each of a new user on the free plan."""
-    gateway_server.upstream.reset()
-    return lambda: Client(sdk, gateway_server, gateway_server.issue_token("free"))
+    server = gateway_server
+    server.upstream.reset()
+    base_url = f"{server.base_url}{base_path}"
+    return lambda: Client(sdk, server, server.issue_token("free"), base_url)
 
 
 @pytest.fixture

@@ -9,12 +9,15 @@ _CHILD: Final = Path(__file__).with_name("sdk_child.py")
 
 
 class Sdk:
-    """One version of the SDK, in a process of its own that lives as long as this object is open."""
+    """One version of an SDK, in a process of its own that lives as long as this object is open.
 
-    def __init__(self, python: Path) -> None:
+    `actions` is the file that says what it can do.
+    """
+
+    def __init__(self, python: Path, actions: Path) -> None:
         # -I: neither this repository nor the environment may lend it a module.
         self._process = subprocess.Popen(
-            [str(python), "-I", str(_CHILD)],
+            [str(python), "-I", str(_CHILD), str(actions)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -26,7 +29,7 @@ class Sdk:
         self._process.communicate(timeout=10)
 
     def do(self, action: str, *, base_url: str, token: str, **order: Any) -> dict[str, Any]:
-        """One action of `sdk_child`; the answer holds the result, or `error` as `describe` says.
+        """One of the actions; the answer holds the result, or `error` as `sdk_child.describe` says.
 
         Always with `http_requests`, how many the SDK sent, and `seconds`, how long it took.
         """

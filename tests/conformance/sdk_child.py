@@ -1,86 +1,14 @@
 """Runs inside an SDK's own venv: does what a line of JSON on stdin says, answers with a line.
 
-Imports nothing but the standard library and `openai`, and nothing that only one version has.
+What it can do is in the file that it is given.  That and this import nothing but the standard
+library and the SDK.
 """
 
-import asyncio
 import json
+import runpy
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
-
-import openai
-
-SENT: list[object] = []
-
-
-def count(request: object) -> None:
-    """Notes that the SDK is about to send a request."""
-    SENT.append(request)
-
-
-async def count_async(request: object) -> None:
-    """The same for the asynchronous client."""
-    count(request)
-
-
-def client(order: dict[str, Any]) -> openai.OpenAI:
-    """A client as a user would make it, but for the hook that counts its HTTP requests."""
-    http = openai.DefaultHttpxClient(event_hooks={"request": [count]})
-    return openai.OpenAI(base_url=order["base_url"], api_key=order["token"], http_client=http)
-
-
-def complete(order: dict[str, Any]) -> dict[str, Any]:
-    """One unary completion, with its headers."""
-    raw = client(order).chat.completions.with_raw_response.create(**order["request"])
-    completion = raw.parse()
-    return {"completion": completion.model_dump(), "headers": dict(raw.headers)}
-
-
-def stream(order: dict[str, Any]) -> dict[str, Any]:
-    """One streamed completion, chunk by chunk; an error in the middle keeps the chunks."""
-    chunks: list[dict[str, Any]] = []
-    with client(order).chat.completions.create(**order["request"], stream=True) as events:
-        try:
-            chunks.extend(event.model_dump() for event in events)
-        except Exception as error:  # noqa: BLE001 (whatever a user would see)
-            return {"chunks": chunks, "broke": describe(error)}
-    return {"chunks": chunks}
-
-
-def leave(order: dict[str, Any]) -> dict[str, Any]:
-    """Starts a stream and closes it after the first words."""
-    with client(order).chat.completions.create(**order["request"], stream=True) as events:
-        for event in events:
-            if event.choices and event.choices[0].delta.content:
-                return {"heard": event.choices[0].delta.content}
-    return {"heard": ""}
-
-
-def stream_async(order: dict[str, Any]) -> dict[str, Any]:
-    """One streamed completion with the asynchronous client."""
-
-    async def run() -> list[dict[str, Any]]:
-        http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [count_async]})
-        asynchronous = openai.AsyncOpenAI(
-            base_url=order["base_url"], api_key=order["token"], http_client=http
-        )
-        async with asynchronous:
-            events = await asynchronous.chat.completions.create(**order["request"], stream=True)
-            return [event.model_dump() async for event in events]
-
-    return {"chunks": asyncio.run(run())}
-
-
-def models(order: dict[str, Any]) -> dict[str, Any]:
-    """The names of the models listed."""
-    return {"models": [model.id for model in client(order).models.list()]}
-
-
-def model(order: dict[str, Any]) -> dict[str, Any]:
-    """One model by name."""
-    return {"model": client(order).models.retrieve(order["model"]).model_dump()}
 
 
 def describe(error: Exception) -> dict[str, Any]:
@@ -95,27 +23,29 @@ def describe(error: Exception) -> dict[str, Any]:
     }
 
 
-ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    action.__name__: action for action in (complete, stream, leave, stream_async, models, model)
-}
-
-
-def obey(order: dict[str, Any]) -> dict[str, Any]:
+def obey(actions: dict[str, Any], order: dict[str, Any]) -> dict[str, Any]:
     """Does one order; whatever the user's code would have to catch is a result like any other."""
-    SENT.clear()
+    sent = actions["SENT"]
+    sent.clear()
     started = time.monotonic()
     try:
-        result = ACTIONS[order["action"]](order)
+        result = actions["ACTIONS"][order["action"]](order)
     except Exception as error:  # noqa: BLE001 (whatever a user would see)
-        result = {"error": describe(error)}
-    return {"http_requests": len(SENT), "seconds": time.monotonic() - started, **result}
+        result = {"error": error}
+    return {"http_requests": len(sent), "seconds": time.monotonic() - started, **result}
+
+
+def in_json(value: object) -> object:
+    """What JSON has no form for: errors, as far as a user sees them, and the odd date."""
+    return describe(value) if isinstance(value, Exception) else str(value)
 
 
 def main() -> None:
     """Says which SDK this is, then obeys until stdin ends."""
-    print(json.dumps({"version": openai.__version__}), flush=True)
+    actions = runpy.run_path(sys.argv[1])
+    print(json.dumps({"version": actions["VERSION"]}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(obey(json.loads(line)), default=str), flush=True)
+        print(json.dumps(obey(actions, json.loads(line)), default=in_json), flush=True)
 
 
 if __name__ == "__main__":

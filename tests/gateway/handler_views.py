@@ -9,6 +9,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.urls import path
 
+from gateway.api.chat import OpenAIEvents
 from gateway.api.event_stream import EventStreamResponse
 
 closed: list[str] = []
@@ -38,7 +39,7 @@ async def endless(request: ASGIRequest) -> EventStreamResponse:
             closed.append("closed")
 
     past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=4.8)
-    return EventStreamResponse(chunks(), request_id="req_1", deadline_at=past)
+    return EventStreamResponse(chunks(), encoding=OpenAIEvents("req_1"), deadline_at=past)
 
 
 urlpatterns = [

@@ -8,14 +8,8 @@ import pytest
 from billing.metering.quota import QuotaRefused
 from billing.metering.usage import Usage
 from gateway import errors
-from gateway.api.errors import (
-    ServerStopping,
-    UnknownPath,
-    WrongMethod,
-    body_of,
-    response_to,
-    status_of,
-)
+from gateway.api.dialects import ANTHROPIC, OPENAI
+from gateway.api.errors import ServerStopping, UnknownPath, WrongMethod, body_of, status_of
 from gateway.errors import GatewayError
 from gateway.pages.error_reference import GROUPS
 from gateway.steps.admit import refusal
@@ -81,7 +75,7 @@ IDS = [f"{type(error).__name__}-{code}" for error, _, _, code in CASES]
 def test_an_error_has_a_status_and_openai_s_fields(
     error: GatewayError, status: int, kind: str, code: str
 ) -> None:
-    response = response_to(error, "req_1")
+    response = OPENAI.response_to(error, "req_1")
 
     assert (status_of(error), response.status_code) == (status, status)
     assert response["content-type"] == "application/json"
@@ -90,6 +84,35 @@ def test_an_error_has_a_status_and_openai_s_fields(
     assert (said["type"], said["code"]) == (kind, code)
     assert said["metadata"]["request_id"] == "req_1"
     assert said["metadata"]["docs_url"] == f"http://testserver/docs/errors#{code}"
+
+
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+@pytest.mark.parametrize(("error", "status", "kind", "code"), CASES, ids=IDS)
+def test_an_error_has_anthropic_s_type_by_its_status(
+    error: GatewayError, status: int, kind: str, code: str
+) -> None:
+    response, openai_s = (one.response_to(error, "req_1") for one in (ANTHROPIC, OPENAI))
+
+    said = json.loads(response.content)
+    assert (said["type"], said["request_id"]) == ("error", "req_1")
+    assert said["error"]["type"] == ANTHROPIC_TYPES.get(status, "invalid_request_error")
+    same = ("message", "code", "param", "metadata")
+    theirs = json.loads(openai_s.content)["error"]
+    assert [said["error"][name] for name in same] == [theirs[name] for name in same]
+    assert response.status_code == status
+    # Beside the limits in its own names, the headers are the same.
+    assert openai_s.headers.items() <= response.headers.items()
 
 
 @pytest.mark.parametrize(("error", "status", "kind", "code"), CASES, ids=IDS)
@@ -119,7 +142,7 @@ def test_every_error_is_in_the_reference_that_it_points_to(
 def test_whether_a_retry_makes_sense_is_said(
     error: GatewayError, retry_after: str | None, should_retry: str | None
 ) -> None:
-    response = response_to(error, "req_1")
+    response = OPENAI.response_to(error, "req_1")
 
     assert response.get("retry-after") == retry_after
     assert response.get("x-should-retry") == should_retry
@@ -133,7 +156,7 @@ def test_a_wait_of_more_than_a_minute_is_not_in_retry_after(
     hour_ms = 3_600_000
     at_ms = (now.counters.at_ms // hour_ms + 1) * hour_ms - before_the_hour * 1000
     state = Usage(now.limits, type(now.counters)(at_ms, 10, 10, 0, 0))
-    response = response_to(limit_reached("requests_per_hour", state), "req_1")
+    response = OPENAI.response_to(limit_reached("requests_per_hour", state), "req_1")
 
     assert response.get("retry-after") == retry_after
     assert response["x-should-retry"] == "false"
@@ -158,15 +181,17 @@ def test_a_refusal_s_metadata_has_every_figure() -> None:
 
 
 def test_a_refusal_carries_the_limit_headers() -> None:
-    response = response_to(limit_reached("requests_per_hour"), "req_1")
+    response = OPENAI.response_to(limit_reached("requests_per_hour"), "req_1")
 
     assert response["x-ratelimit-remaining-requests"] == "0"
     assert response["x-scalix-plan"] == "free"
 
 
 def test_only_a_401_asks_for_credentials() -> None:
-    revoked = response_to(errors.NotAuthenticated("No.", code="token_revoked"), "req_1")
-    suspended = response_to(errors.NotAuthenticated("No.", code="account_suspended"), "req_1")
+    revoked = OPENAI.response_to(errors.NotAuthenticated("No.", code="token_revoked"), "req_1")
+    suspended = OPENAI.response_to(
+        errors.NotAuthenticated("No.", code="account_suspended"), "req_1"
+    )
 
     assert revoked["www-authenticate"] == 'Bearer error="token_revoked"'
     assert "www-authenticate" not in suspended

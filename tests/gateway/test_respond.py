@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from billing.metering.usage import Usage
+from gateway.api.chat import OpenAIEvents
 from gateway.errors import GatewayError, StreamCut
 from gateway.steps import respond
 from gateway.types import TokenUsage
@@ -76,8 +77,14 @@ def test_usage_that_is_asked_for_is_null_but_on_the_last_chunk() -> None:
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 10)
 
 
-def event(error: GatewayError) -> bytes:
-    return b"data: " + error.code.encode() + b"\n\n"
+class Events(OpenAIEvents):
+    """OpenAI's, with errors that are quick to compare."""
+
+    def error(self, error: GatewayError) -> bytes:
+        return b"data: " + error.code.encode() + b"\n\n"
+
+
+EVENTS = Events("req_1")
 
 
 async def chunks(
@@ -90,7 +97,7 @@ async def chunks(
 
 
 async def sent(source: AsyncGenerator[dict[str, Any], None]) -> list[bytes]:
-    return [part async for part in respond.events(source, event)]
+    return [part async for part in respond.events(source, EVENTS)]
 
 
 async def test_a_stream_is_events_and_done() -> None:
@@ -118,7 +125,7 @@ async def test_a_stream_that_breaks_in_our_own_hands_says_so_too(
 
 async def test_whoever_stops_reading_closes_the_source() -> None:
     source = chunks({"a": 1}, {"b": 2})
-    reading = respond.events(source, event)
+    reading = respond.events(source, EVENTS)
     await anext(reading)
     await reading.aclose()
 

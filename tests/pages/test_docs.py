@@ -32,6 +32,13 @@ async def test_the_quickstart_has_curl_python_and_javascript(somebody: AsyncClie
     assert 'import OpenAI from "openai";' in said
 
 
+async def test_the_quickstart_says_how_anthropics_clients_come_in(somebody: AsyncClient) -> None:
+    said = words(await somebody.get("/docs/"))
+
+    assert "export ANTHROPIC_BASE_URL=http://testserver export ANTHROPIC_API_KEY" in said
+    assert "from anthropic import Anthropic" in said
+
+
 async def test_the_quickstart_has_the_limits_of_the_table(somebody: AsyncClient) -> None:
     said = words(await somebody.get("/docs/"))
 
@@ -50,7 +57,7 @@ async def test_the_quickstarts_python_is_python(somebody: AsyncClient) -> None:
     page = source(await somebody.get("/docs/"))
     snippets = re.findall(r'aria-label="Python[^"]*"><code>(.*?)</code>', page, re.DOTALL)
 
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         compile(snippet.replace("&quot;", '"'), "quickstart", "exec")
 

@@ -7,6 +7,8 @@ import orjson
 
 # One instant for every answer: the double says the same thing each time it's asked.
 CREATED = 1_760_000_000
+TOOL_INPUT = '{"city": "Zürich", "days": 2}'
+"""What a tool is called with; a stream gives it in pieces."""
 
 
 def completion(
@@ -17,8 +19,12 @@ def completion(
     choices: int,
     finish: str,
     usage: dict[str, int],
+    tool: str = "",
 ) -> dict[str, Any]:
-    """A `chat.completion` whose choices all say the same."""
+    """A `chat.completion` whose choices all say the same, or call the same tool."""
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    if tool:
+        message |= {"content": None, "tool_calls": [tool_call(tool, TOOL_INPUT)]}
     return {
         "id": f"chatcmpl-{sequence}",
         "object": "chat.completion",
@@ -27,7 +33,7 @@ def completion(
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": content, "refusal": None},
+                "message": message,
                 "logprobs": None,
                 "finish_reason": finish,
             }
@@ -35,6 +41,20 @@ def completion(
         ],
         "usage": usage,
     }
+
+
+def tool_call(name: str, arguments: str) -> dict[str, Any]:
+    """A call of a tool."""
+    function = {"name": name, "arguments": arguments}
+    return {"id": "call_1", "type": "function", "function": function}
+
+
+def tool_deltas(name: str) -> Iterable[dict[str, Any]]:
+    """The deltas of the same call in a stream, seven characters of its input at a time."""
+    yield {"tool_calls": [tool_call(name, "") | {"index": 0}]}
+    for start in range(0, len(TOOL_INPUT), 7):
+        piece = {"arguments": TOOL_INPUT[start : start + 7]}
+        yield {"tool_calls": [{"index": 0, "function": piece}]}
 
 
 def usage(prompt: int, completion: int) -> dict[str, int]:

@@ -112,7 +112,7 @@ class Chat:
             call=call,
             fault="" if spared else script.fault,
             length=length,
-            finish="stop" if length == script.tokens else "length",
+            finish=_finish(script, length),
         )
 
     async def _perform(self, exchange: Exchange) -> None:
@@ -161,6 +161,7 @@ class Chat:
             choices=call.choices,
             finish=exchange.finish,
             usage=exchange.full_usage,
+            tool=exchange.script.tool,
         )
         if fault == "no-usage":
             del answer["usage"]
@@ -193,6 +194,10 @@ class Chat:
         parts = completion_parts(
             exchange.length, script.chunks or exchange.length, script.vocabulary
         )
+        if script.tool:
+            for delta in answers.tool_deltas(script.tool):
+                await _send(exchange, writer.delta(delta))
+            call.completion_tokens, parts = exchange.length * call.choices, ()
         for position, (text, tokens) in enumerate(parts):
             if position == script.stall:
                 await asyncio.Event().wait()
@@ -212,6 +217,12 @@ class Chat:
         await _send(exchange, ending + b"data: [DONE]\n\n")
         transport.write(LAST_CHUNK)
         return "completed"
+
+
+def _finish(script: Script, length: int) -> str:
+    if script.tool:
+        return "tool_calls"
+    return "stop" if length == script.tokens else "length"
 
 
 def _last_text(messages: list[dict[str, Any]]) -> str:

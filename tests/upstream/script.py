@@ -61,6 +61,8 @@ class Script:
     split: int = 0
     """Write a stream in pieces of so many bytes, each a TCP write of its own; 0 is whole."""
     vocabulary: Literal["english", "multibyte"] = "english"
+    tool: str = ""
+    """Call the tool of this name, with `answers.TOOL_INPUT`, in place of saying anything."""
     fault: Fault = ""
     after: int = 0
     """Content chunks before the faults `cut` and `error-event`."""

@@ -186,3 +186,17 @@ def test_the_body_of_a_unary_answer_is_the_same_each_time(double: UpstreamDouble
             bodies.append(body_of(exchange.read_until(b"}}")))
 
     assert bodies[0] == bodies[1]
+
+
+def test_a_tool_is_called_with_the_same_input_whole_and_in_pieces(double: UpstreamDouble) -> None:
+    [choice] = ask(double, scripted(tool="weather"))["choices"]
+    [call] = choice["message"]["tool_calls"]
+    with RawExchange(double.base_url, scripted(stream=True, tool="weather")) as exchange:
+        *events, done = events_of(exchange.read_until(DONE))
+
+    _, *chunks, last = [json.loads(event) for event in events]
+    assert (call["function"]["name"], choice["finish_reason"]) == ("weather", "tool_calls")
+    assert (last["choices"][0]["finish_reason"], done) == ("tool_calls", "[DONE]")
+    pieces = [chunk["choices"][0]["delta"]["tool_calls"][0]["function"] for chunk in chunks]
+    assert len(pieces) > 2
+    assert "".join(piece["arguments"] for piece in pieces) == call["function"]["arguments"]
