@@ -104,6 +104,7 @@ class Settlement:
                 # has been, by a commit that went unanswered, the ledger takes it back.
                 outcome = replace(outcome, status="failed", charged=False)
                 outcome = replace(outcome, error_code="ledger_unavailable")
+                logger.warning("the answer of %s is withheld: no ledger", reservation.wire_id)
             # The counters hear of it once the ledger has it, as the ledger has it.
             self._ledger.owe(
                 self._ending(reservation, outcome), lambda ended: self._owe(reservation, ended)
