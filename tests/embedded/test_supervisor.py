@@ -68,6 +68,14 @@ class Product:
 Start = Callable[..., Product]
 
 
+@pytest.fixture(autouse=True)
+def _no_nohup() -> Iterator[None]:
+    """Whatever runs the tests may ignore SIGHUP, which its children would take for meant."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def start(paths: EmbeddedPaths) -> Iterator[Start]:
     started: list[Product] = []
