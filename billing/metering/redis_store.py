@@ -1,8 +1,8 @@
 """The counter store: our scripts on Redis, asked together, with a bound on the wait.
 
 Whatever waits goes out in one round trip, as the ledger's rows do in one commit: most of what a
-question costs this process is the trip.  Every script may be repeated, so a
-question whose answer was lost is asked again.
+question costs this process is the trip.  Every script may be repeated, so a question whose answer
+was lost is asked again.
 """
 
 import asyncio

@@ -50,28 +50,21 @@ class Admission:
     ) -> Reservation:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
         model, prompt_tokens, asked, wanted = await self._weigh(caller, request, request_id)
-        deadline_at = dt.datetime.fromtimestamp(wanted.deadline_ms / 1000, dt.UTC)
-
-        def reservation(booking: QuotaBooking) -> Reservation:
-            output = booking.output_tokens
-            granted = None if output is None else output // request.choices
-            return Reservation(
-                request_id=request_id,
-                caller=caller,
-                model=model,
-                request=replace(request, max_tokens=granted),
-                prompt_tokens=prompt_tokens,
-                prompt_bound=wanted.prompt_tokens,
-                usage=booking.usage,
-                lowered_max_tokens=_lowered(request, asked, granted),
-                admitted_at=booking.usage.counters.at,
-                deadline_at=deadline_at,
-            )
-
-        return reservation(
-            await self._open(
-                wanted, lambda booking: self._row_of(reservation(booking), booking.generation)
-            )
+        booking = await self._open(
+            wanted, lambda booking: self._row_of(caller, request, wanted, booking)
+        )
+        granted = _granted(request, booking)
+        return Reservation(
+            request_id=request_id,
+            caller=caller,
+            model=model,
+            request=replace(request, max_tokens=granted),
+            prompt_tokens=prompt_tokens,
+            prompt_bound=wanted.prompt_tokens,
+            usage=booking.usage,
+            lowered_max_tokens=_lowered(request, asked, granted),
+            admitted_at=booking.usage.counters.at,
+            deadline_at=_moment(wanted.deadline_ms),
         )
 
     async def check(self, caller: Caller, request: ChatRequest) -> QuotaRequest:
@@ -95,7 +88,7 @@ class Admission:
         for, and what all that is to be booked as.
         """
         row = self._model_for(caller, request.model)
-        size = await self._measure(request, caller.limits)
+        size = await self.size_of(request, caller.limits)
         prompt_tokens = counted(size, row.families)
         asked = self._output_tokens(caller.limits, row.entry, request, prompt_tokens)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
@@ -155,7 +148,8 @@ class Admission:
             metadata={"available_models": available},
         )
 
-    async def _measure(self, request: ChatRequest, limits: Limits) -> PromptSize:
+    async def size_of(self, request: ChatRequest, limits: Limits) -> PromptSize:
+        """The prompt's size; InvalidRequest where it is longer than the plan takes."""
         characters = sum(map(len, request.prompt_texts()))
         if not gates.takes_prompt(limits, characters):
             sentence, offered = plan_with_it(
@@ -205,24 +199,25 @@ class Admission:
         most = min(model.max_output_tokens, window - prompt_tokens)
         return max(1, min(asked or most, most))
 
-    def _row_of(self, reservation: Reservation, generation: int) -> Intent:
-        caller, request = reservation.caller, reservation.request
-        output = (request.max_tokens or 0) * request.choices
+    def _row_of(
+        self, caller: Caller, request: ChatRequest, wanted: QuotaRequest, booking: QuotaBooking
+    ) -> Intent:
+        output = (_granted(request, booking) or 0) * request.choices
         return Intent(
-            id=reservation.request_id,
+            id=wanted.request_id,
             account_id=caller.account_id,
             token_id=caller.token_id,
             tier=caller.limits.tier,
             model=request.model,
             streamed=request.stream,
-            reserved_tokens=reservation.prompt_bound + output,
-            admitted_at=reservation.admitted_at,
-            deadline_at=reservation.deadline_at,
+            reserved_tokens=wanted.prompt_tokens + output,
+            admitted_at=booking.usage.counters.at,
+            deadline_at=_moment(wanted.deadline_ms),
             process_id=self.process_id,
             address=caller.address,
             address_counted=caller.counted_address is not None,
             session=caller.session,
-            generation=generation,
+            generation=booking.generation,
         )
 
 
@@ -236,6 +231,16 @@ def refusal(error: QuotaRefused) -> LimitReached:
         usage=error.usage,
         limit=error.limit,
     )
+
+
+def _granted(request: ChatRequest, booking: QuotaBooking) -> int | None:
+    """The most that each choice may answer, as it was booked; None: nothing limits it."""
+    output = booking.output_tokens
+    return None if output is None else output // request.choices
+
+
+def _moment(milliseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
 def _lowered(request: ChatRequest, asked: int | None, granted: int | None) -> int | None:

@@ -9,16 +9,9 @@ from gateway.health.circuits import (
     Circuits,
     judged,
 )
+from tests.clock import Clock
 
 FAILED = "provider_500"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

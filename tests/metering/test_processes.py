@@ -8,6 +8,7 @@ import pytest
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.processes import Heartbeat
+from tests.clock import Clock
 from tests.waiting import until
 
 
@@ -18,16 +19,6 @@ async def nothing_else() -> None:
 @pytest.fixture
 async def heartbeat(reads: ReadPool) -> Heartbeat:
     return Heartbeat(reads, uuid.uuid4(), nothing_else)
-
-
-class Clock:
-    """A monotonic clock in a test's hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
