@@ -9,13 +9,15 @@ as the whole page that everybody else gets:
     failed   {notice, tries}  it broke off; what had come stays
 """
 
+import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import orjson
 from django.contrib.sessions.backends.base import UpdateError
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -33,6 +35,8 @@ from gateway.pages.landing import render_landing, usage_for
 from gateway.pages.notices import Notice, notice_of
 from gateway.pages.visit import hand_back, presented_by
 from gateway.types import Presented, StreamReply
+
+logger = logging.getLogger(__name__)
 
 _EVENT_STREAM = "text/event-stream"
 
@@ -84,6 +88,7 @@ async def _events(
                 if added := arrival.take(chunk):
                     yield _event("text", text=added)
         ending = "complete"
+        await _keep_late(request, arrival, ending)  # first: a reload may follow at once
         yield _event(
             "done",
             answer=_answer_html(request, arrival, ending),
@@ -91,13 +96,15 @@ async def _events(
         )
     except GatewayError as error:
         ending = "cut"
+        await _keep_late(request, arrival, ending)
         yield _event(
             "failed",
             notice=_notice_html(_notice(error)),
             tries=await _tries_html(presented),
         )
     finally:
-        await _keep_late(request, arrival, ending)
+        if ending == "stopped":
+            await _keep_late(request, arrival, ending)
 
 
 async def _whole(
@@ -133,11 +140,17 @@ async def _refused(
 
 
 async def _keep_late(request: HttpRequest, arrival: Arrival, ending: str) -> None:
-    """The session was saved when the stream began; now the answer is known."""
+    """The session was saved when the stream began; now the answer is known.
+
+    It is shown even where it can't be kept.
+    """
     await keep(request.session, arrival.conversation(ending))
-    # Whoever signed up or logged in meanwhile has another session by now, with the prompt.
-    with suppress(UpdateError):
+    try:
         await request.session.asave()
+    except UpdateError:
+        pass  # whoever signed up or logged in meanwhile has another session by now, with the prompt
+    except DatabaseError:
+        logger.warning("an answer in the try-it box was not kept", exc_info=True)
 
 
 def _wants_events(request: HttpRequest) -> bool:

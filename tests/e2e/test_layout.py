@@ -51,6 +51,7 @@ def states(page: Page) -> Any:
         yield address, page
     page.goto("/tokens/")
     page.get_by_role("link", name="Revoke").click()
+    expect(page.get_by_role("heading", name="Revoke")).to_be_visible()
     yield "revoking", page
     page.locator("details.menu summary").click()
     yield "the open menu", page
@@ -70,6 +71,7 @@ def states_of_an_upgrade(page: Page) -> Any:
     page.goto("/billing/")
     yield "billing on pro", page
     page.get_by_role("button", name="Change card or plan").click()
+    expect(page.get_by_role("heading", name="Your subscription")).to_be_visible()
     yield "the sandbox's portal", page
 
 

@@ -335,15 +335,18 @@ def test_cancelling_and_resuming_in_the_portal(
 
     page.goto("/billing/")
     page.get_by_role("button", name="Change card or plan").click()
+    expect(page.get_by_role("heading", name="Your subscription")).to_be_visible()
     picture(page, "sandbox-portal")
     page.get_by_role("link", name="Cancel subscription").click()
     page.get_by_role("button", name="Cancel subscription").click()
+    expect(page.get_by_text("does not renew")).to_be_visible()
     page.goto("/billing/")
     wait_for_text(page, "Cancelled; Pro ends on")
     assert tier_of(site, email) == "pro"
 
     page.get_by_role("button", name="Resume, or see invoices").click()
     page.get_by_role("button", name="Don’t cancel").click()
+    expect(page.get_by_text("does not renew")).to_have_count(0)
     page.goto("/billing/")
     wait_for_text(page, "Renews on")
 
