@@ -1,9 +1,5 @@
 """What each plan may use.  The entitlement says which tier an account is on; what a tier has is
 said here and in the plans' table, and nowhere else are tiers compared.
-
-Nothing on the request path waits for a place yet: whoever is admitted goes to the provider at once,
-and the connections to providers have no bound.  So `priority` has no effect so far and no page
-promises one; whatever comes to queue callers asks it, and compares no tiers itself.
 """
 
 from collections.abc import Callable, Iterable

@@ -141,9 +141,11 @@ class DeploymentAdmin(ModelAdmin):
                 "fields": (
                     ("requests_per_minute", "tokens_per_minute"),
                     ("requests_per_day", "tokens_per_day"),
+                    ("requests_at_once",),
                 ),
                 "description": "Counted over all processes. Beyond it, the next deployment is "
-                "asked before this provider has to refuse.",
+                "asked before this provider has to refuse; where none is left, requests wait for "
+                "their turn, Pro first.",
             },
         ),
     )

@@ -106,6 +106,7 @@ class Deployment(models.Model):
     tokens_per_minute = _capacity("Tokens in any minute")
     requests_per_day = _capacity("Requests in a UTC day")
     tokens_per_day = _capacity("Tokens in a UTC day")
+    requests_at_once = _capacity("Requests at the same time")
     enabled = models.BooleanField(default=True)
     serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
 

@@ -25,7 +25,7 @@ from billing.metering.redis_store import RedisStore
 from billing.metering.refusals import Refusals, Refused
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
-from gateway.capacity.counting import Capacity
+from gateway.capacity.counting import RENEW_SECONDS, Capacity
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.health.circuits import Circuits
@@ -68,7 +68,7 @@ class Gateway:
         )
         self.ledger = LedgerWriter()
         self.store = RedisStore(settings.REDIS_URL)
-        self.capacity = Capacity(self.store)
+        self.capacity = Capacity(self.store, settings.GATEWAY_PATIENCE_SECONDS)
         self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
             self.store,
@@ -143,6 +143,7 @@ class Gateway:
             asyncio.create_task(_repeat(self._write_refusals, _REFUSALS_SECONDS)),
             asyncio.create_task(_repeat(self.guard.write, _FINGERPRINTS_SECONDS)),
             asyncio.create_task(_repeat(self._probe_open_circuits, _CIRCUITS_SECONDS)),
+            asyncio.create_task(_repeat(self.capacity.renew, RENEW_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()

@@ -133,6 +133,7 @@ class CapacityLimits(NamedTuple):
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
     tokens_per_day: int | None = None
+    at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

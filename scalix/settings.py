@@ -80,6 +80,13 @@ EMBEDDED_DEMO_MODEL: bool = env.bool(
 GATEWAY_DEADLINE_SECONDS: float = env.float("GATEWAY_DEADLINE_SECONDS", 300.0)
 GATEWAY_CONNECT_SECONDS: float = env.float("GATEWAY_CONNECT_SECONDS", 5.0)
 GATEWAY_SILENCE_SECONDS: float = env.float("GATEWAY_SILENCE_SECONDS", 60.0)
+# How long a request waits for its turn where every provider that it could go to is busy.  Pro goes
+# first, then free, then visitors.
+GATEWAY_PATIENCE_SECONDS: dict[str, float] = {
+    "pro": env.float("GATEWAY_PATIENCE_PRO", 30.0),
+    "free": env.float("GATEWAY_PATIENCE_FREE", 10.0),
+    "visitor": env.float("GATEWAY_PATIENCE_VISITOR", 5.0),
+}
 GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
 # The largest answer that is kept for its Idempotency-Key.
 GATEWAY_KEPT_ANSWER_BYTES: int = env.int("GATEWAY_KEPT_ANSWER_BYTES", 1024 * 1024)

@@ -59,7 +59,7 @@ class Call:
     """One operation of a script: `keys` are in one slot of a cluster."""
 
     script: str
-    keys: tuple[str, str]
+    keys: tuple[str, ...]
     arguments: tuple[str | int, ...]
 
 

@@ -21,7 +21,8 @@ SELECT model.name, model.title, model.description, model.tier, model.context_win
        deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
        deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
        coalesce(probe.succeeded, true), deployment.requests_per_minute,
-       deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day
+       deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day,
+       deployment.requests_at_once
   FROM gateway_publicmodel model
   LEFT JOIN gateway_placement placement ON placement.model_id = model.id
   LEFT JOIN gateway_deployment deployment

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,8 +30,8 @@ class Trail:
 
     saw: Callable[[str, str], None]
     attempts: list[Attempt] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
-    """Seconds until those may be asked whose capacity was taken."""
+    busy: dict[Target, float | None] = field(default_factory=dict)
+    """Those whose capacity is taken, with the seconds until they may be asked; None: never."""
 
     def add(self, target: Target, outcome: str, since: float) -> None:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
@@ -41,8 +42,12 @@ class Trail:
     def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
         """Notes an attempt after which another deployment can be tried."""
         self.add(target, failure.metadata.get("cause", failure.code), since)
-        if isinstance(failure, CapacityTaken) and failure.wait is not None:
-            self.waits.append(failure.wait)
+
+    def refused(self, target: Target, taken: CapacityTaken, since: float) -> None:
+        """Notes that a deployment was not asked, since its capacity is taken; an attempt, once."""
+        if not any(one.deployment == target.deployment for one in self.attempts):
+            self.failed(target, taken, since)
+        self.busy[target] = taken.wait
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
         """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
@@ -76,19 +81,18 @@ async def complete(
     trail: Trail,
 ) -> Completion:
     """The first answer that a target gives.  ProviderRejected, or ProvidersExhausted."""
-    for target in targets:
-        since = time.monotonic()
-        try:
-            await turns.take(target)
-            body = await providers.complete(target, request)
-        except ProviderUnavailable as failure:
-            trail.failed(target, failure, since)
-            continue
-        except BaseException as error:
-            trail.add(target, _outcome_of(error), since)
-            raise
-        trail.add(target, "completed", since)
-        return Completion(target, body)
+    async with aclosing(_in_turn(turns, targets, trail)) as asked:
+        async for target, since in asked:
+            try:
+                body = await providers.complete(target, request)
+            except ProviderUnavailable as failure:
+                trail.failed(target, failure, since)
+                continue
+            except BaseException as error:
+                trail.add(target, _outcome_of(error), since)
+                raise
+            trail.add(target, "completed", since)
+            return Completion(target, body)
     raise _exhausted(request, trail)
 
 
@@ -100,21 +104,43 @@ async def open_stream(
     trail: Trail,
 ) -> OpenStream:
     """The first stream that begins: until its first content another target can still be tried."""
-    for target in targets:
-        since = time.monotonic()
-        try:
-            await turns.take(target)
-            chunks = providers.stream(target, request)
-            first = await _until_content(chunks)
-        except (ProviderUnavailable, StreamCut) as failure:  # cut before it said anything
-            trail.failed(target, failure, since)
-            continue
-        except BaseException as error:
-            trail.add(target, _outcome_of(error), since)
-            raise
-        trail.add(target, "streaming", since)
-        return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
+    async with aclosing(_in_turn(turns, targets, trail)) as asked:
+        async for target, since in asked:
+            try:
+                chunks = providers.stream(target, request)
+                first = await _until_content(chunks)
+            except (ProviderUnavailable, StreamCut) as failure:  # cut before it said anything
+                trail.failed(target, failure, since)
+                continue
+            except BaseException as error:
+                trail.add(target, _outcome_of(error), since)
+                raise
+            trail.add(target, "streaming", since)
+            return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
     raise _exhausted(request, trail)
+
+
+async def _in_turn(
+    turns: Turns, targets: tuple[Target, ...], trail: Trail
+) -> AsyncGenerator[tuple[Target, float], None]:
+    """Each target, once its turn has come, and since when (time.monotonic) it is asked.
+
+    Those that are busy are passed over; when nobody else is left, they are waited for.
+    """
+    left = targets
+    while True:
+        for target in left:
+            since = time.monotonic()
+            try:
+                await turns.take(target)
+            except CapacityTaken as taken:
+                trail.refused(target, taken, since)
+            else:
+                trail.busy.pop(target, None)
+                yield target, since
+        left = tuple(target for target in left if target in trail.busy)
+        if not left or not await turns.wait(trail.busy):
+            return
 
 
 async def _until_content(
@@ -147,8 +173,9 @@ def _exhausted(request: ChatRequest, trail: Trail) -> ProvidersExhausted:
     metadata: dict[str, Any] = {
         "attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]
     }
-    if len(trail.waits) == len(trail.attempts):  # nobody failed: they are only busy
-        seconds = math.ceil(min(trail.waits))
+    waits = [wait for wait in trail.busy.values() if wait is not None]
+    if len(waits) == len(trail.attempts):  # nobody failed: they are only busy
+        seconds = math.ceil(min(waits))
         return ProvidersExhausted(
             f"All that may be asked of {request.model}'s providers just now is asked. "
             f"Try again in {seconds} s. Nothing was charged.",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.metering.redis_store import Clock, RedisStore
-from gateway.capacity.counting import Capacity, CapacityTaken, Use
+from gateway.capacity.counting import Capacity, CapacityTaken, Place, Use
 from gateway.types import CapacityLimits, Target
 from tests.gateway.cast import target
 from tests.servers import PrivateServers
@@ -19,6 +19,7 @@ from tests.servers import PrivateServers
 NOON = 1_800_014_400_000  # Unix milliseconds, 12:00 UTC
 MINUTE = 61_000  # as it is counted here
 DAY = 86_400_000
+LEASE = 30_000
 
 
 class Counted(Capacity):
@@ -26,11 +27,11 @@ class Counted(Capacity):
 
     def __init__(self, store: RedisStore) -> None:
         self.clock = Clock(NOON)
-        super().__init__(store, self.clock)
+        super().__init__(store, clock=self.clock)
 
     async def took(self, target: Target, tokens: int = 10) -> uuid.UUID:
         request_id = uuid.uuid4()
-        await self.take(target, request_id, tokens)
+        await self.take(target, Place(request_id, tokens))
         return request_id
 
     async def wait(self, target: Target, tokens: int = 10) -> float | None:
@@ -155,17 +156,112 @@ async def test_with_the_store_away_the_provider_is_asked_all_the_same(
         servers.valkey.start()
 
 
+async def test_requests_at_once_are_free_when_they_end_or_when_their_process_has_died(
+    capacity: Counted,
+) -> None:
+    model = limited(at_once=2)
+    first, _ = await capacity.took(model), await capacity.took(model)
+    assert await capacity.wait(model) == 1  # a guess: nobody knows how long they take
+    await capacity.ended(model, first, 5)
+    second = await capacity.took(model)
+    capacity.clock.ms += LEASE - 1
+    await capacity.renew()
+    capacity.clock.ms += LEASE - 1
+    assert await capacity.wait(model) is not None  # this process lives
+    capacity.clock.ms += 1
+    assert (await capacity.used("gemini")).running == 0  # it has said nothing for too long
+    await capacity.ended(model, second, 5)
+    assert (await capacity.used("gemini")).running == 0
+
+
+class Queue:
+    """Requests that wait for one deployment, each in its turn."""
+
+    def __init__(self, capacity: Counted, deployment: Target) -> None:
+        self.capacity = capacity
+        self.deployment = deployment
+
+    def place(self, rank: int, patience: float = 30.0) -> Place:
+        self.capacity.clock.ms += 1
+        now = self.capacity.clock.ms
+        return Place(uuid.uuid4(), 10, rank, since=now, until=now + int(patience * 1_000))
+
+    async def has_turn(self, place: Place) -> bool:
+        try:
+            await self.capacity.take(self.deployment, place)
+        except CapacityTaken:
+            return False
+        return True
+
+
+async def test_pro_is_served_before_free_and_who_came_first_before_the_others(
+    capacity: Counted,
+) -> None:
+    queue = Queue(capacity, limited(at_once=1))
+    running = await capacity.took(queue.deployment)
+    visitor, free, pro = queue.place(2), queue.place(1), queue.place(0)
+    later = queue.place(0)
+    in_order = [pro, later, free, visitor]
+    for place in (visitor, free, pro, later):
+        assert not await queue.has_turn(place)
+    for number, place in enumerate(in_order):
+        await capacity.ended(queue.deployment, running, 5)
+        for other in in_order[:number:-1]:
+            assert not await queue.has_turn(other)
+        assert await queue.has_turn(place)
+        running = place.request_id
+    assert (await capacity.used("gemini")).waiting == 0
+
+
+async def test_a_newcomer_waits_behind_those_that_wait(capacity: Counted) -> None:
+    queue = Queue(capacity, limited(requests_per_minute=2))
+    await capacity.took(queue.deployment)
+    capacity.clock.ms += 40_000
+    await capacity.took(queue.deployment)
+    pro = queue.place(0)
+    assert not await queue.has_turn(pro)
+    capacity.clock.ms += 21_000
+    assert await capacity.wait(queue.deployment) == pytest.approx(40, abs=0.01)  # not in its place
+    assert await queue.has_turn(pro)
+
+
+async def test_nobody_waits_in_vain(capacity: Counted) -> None:
+    queue = Queue(capacity, limited(requests_per_minute=1))
+    await capacity.took(queue.deployment)
+    assert not await queue.has_turn(queue.place(0, patience=60.9))  # it would take a minute
+    assert (await capacity.used("gemini")).waiting == 0
+    assert not await queue.has_turn(queue.place(0, patience=61.1))
+    assert (await capacity.used("gemini")).waiting == 1
+
+
+async def test_who_leaves_or_is_out_of_patience_holds_up_nobody(capacity: Counted) -> None:
+    queue = Queue(capacity, limited(at_once=1))
+    running = await capacity.took(queue.deployment)
+    left, impatient, free = queue.place(0), queue.place(0, patience=5), queue.place(1)
+    for place in (left, impatient, free):
+        await queue.has_turn(place)
+    await capacity.ended(queue.deployment, running, 5)
+    capacity.leave(queue.deployment, left)
+    await capacity.finish()
+    assert not await queue.has_turn(free)
+    capacity.clock.ms += 5_000
+    assert await queue.has_turn(free)
+
+
 class Model:
     """The same rule in plain Python: everything that was ever taken, looked at each time."""
 
     def __init__(self, limits: CapacityLimits) -> None:
         self.limits = limits
         self.taken: dict[uuid.UUID, tuple[int, int]] = {}  # when, tokens
+        self.leases: dict[uuid.UUID, int] = {}  # of those that run, until when
 
     def use(self, now: int) -> Use:
         minute = [tokens for at, tokens in self.taken.values() if at > now - MINUTE]
         day = [tokens for at, tokens in self.taken.values() if at // DAY == now // DAY]
-        return Use(len(minute), sum(minute), len(day), sum(day))
+        counted = self.limits.at_once is not None
+        running = sum(until > now for until in self.leases.values()) if counted else 0
+        return Use(len(minute), sum(minute), len(day), sum(day), running)
 
     def fits(self, now: int, tokens: int) -> bool:
         use, limits = self.use(now), self.limits
@@ -174,6 +270,7 @@ class Model:
             (use.minute_tokens + tokens, limits.tokens_per_minute),
             (use.day_requests + 1, limits.requests_per_day),
             (use.day_tokens + tokens, limits.tokens_per_day),
+            (use.running + 1, limits.at_once),
         )
         return all(limit is None or after <= limit for after, limit in pairs)
 
@@ -189,7 +286,10 @@ _steps = st.lists(
 )
 
 
-@given(limits=st.builds(CapacityLimits, _limit, _limit, _limit, _limit), steps=_steps)
+_limits = st.builds(CapacityLimits, _limit, _limit, _limit, _limit, st.none() | st.integers(0, 3))
+
+
+@given(limits=_limits, steps=_steps)
 @settings(max_examples=100, deadline=None)
 def test_any_sequence_is_counted_as_by_the_plain_rule(
     redis_url: str, limits: CapacityLimits, steps: list[tuple[str, int]]
@@ -210,6 +310,7 @@ async def follow(redis_url: str, limits: CapacityLimits, steps: list[tuple[str, 
                 request_id = running.pop(0)
                 await capacity.ended(one, request_id, amount)
                 model.taken[request_id] = (model.taken[request_id][0], amount)
+                del model.leases[request_id]
             elif what == "pass":
                 capacity.clock.ms += amount
             assert await capacity.used(one.deployment) == model.use(capacity.clock.ms)
@@ -226,11 +327,13 @@ async def follow_take(
         request_id = await capacity.took(one, tokens)
     except CapacityTaken as refusal:
         assert not fits
-        if refusal.wait is not None:  # it is the soonest moment at which it fits
+        # It is the soonest moment at which it fits, but where others must end first.
+        if refusal.wait is not None and model.limits.at_once is None:
             then = now + round(refusal.wait * 1_000)
             assert model.fits(then, tokens)
             assert not model.fits(then - 1, tokens)
         return
     assert fits
     model.taken[request_id] = (now, tokens)
+    model.leases[request_id] = now + LEASE
     running.append(request_id)
