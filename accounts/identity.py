@@ -8,6 +8,7 @@ from typing import Any
 
 from accounts import credentials
 from accounts.postgres import ReadPool
+from accounts.preferences import NONE, Preferences, preferences_in
 
 
 class TokenRefused(Exception):
@@ -28,11 +29,13 @@ class TokenHolder:
     token_name: str
     token_display: str
     expires_at: dt.datetime | None
+    preferences: Preferences = NONE
 
 
 _FIND = """
 SELECT token.digest, token.user_id, account.email, token.id, token.name, token.prefix,
-       token.last_four, token.expires_at, token.revoked_at, account.is_active
+       token.last_four, token.expires_at, token.revoked_at, account.is_active,
+       account.preferred_models, account.avoided_models
   FROM accounts_apitoken token JOIN accounts_user account ON account.id = token.user_id
  WHERE token.prefix = %s
 """
@@ -52,14 +55,16 @@ async def find_token_holder(pool: ReadPool, secret: str) -> TokenHolder:
 
 
 def _holder(row: tuple[Any, ...]) -> TokenHolder:
-    user_id, email, token_id, name, prefix, last_four, expires_at, revoked_at, is_active = row
+    (user_id, email, token_id, name, prefix, last_four, expires_at, revoked_at, is_active,
+     preferred, avoided) = row  # fmt: skip
     if revoked_at is not None:
         raise TokenRefused("token_revoked", f"The token “{name}” was revoked.")
     if expires_at is not None and expires_at <= dt.datetime.now(dt.UTC):
         raise TokenRefused("token_expired", f"The token “{name}” has expired.")
     if not is_active:
         raise TokenRefused("account_suspended", "This account is suspended.")
-    return TokenHolder(user_id, email, token_id, name, f"{prefix}…{last_four}", expires_at)
+    display, preferences = f"{prefix}…{last_four}", preferences_in(preferred, avoided)
+    return TokenHolder(user_id, email, token_id, name, display, expires_at, preferences)
 
 
 class TokenUses:

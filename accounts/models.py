@@ -4,11 +4,13 @@ import datetime as dt
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
 from accounts import credentials
 from accounts.identifiers import uuid7
+from accounts.preferences import MOST_MODELS
 
 
 class UserManager(BaseUserManager["User"]):
@@ -30,6 +32,11 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+def _model_names(meaning: str) -> "ArrayField[list[str], list[str]]":
+    name = models.CharField(max_length=100)
+    return ArrayField(name, size=MOST_MODELS, default=list, blank=True, help_text=meaning)
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A person with an account.  What they may use is not here: the subscription says it."""
 
@@ -40,6 +47,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May enter the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    preferred_models = _model_names("Public models to be asked first, in order.")
+    avoided_models = _model_names("Public models never to be asked where there is a choice.")
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -136,6 +136,17 @@ class DeploymentAdmin(ModelAdmin):
             },
         ),
         (
+            "What the model takes",
+            {
+                "fields": (
+                    ("takes_tools", "takes_json_schemas"),
+                    ("takes_images", "takes_audio"),
+                    ("context_window",),
+                ),
+                "description": "Requests that need something else go to other deployments.",
+            },
+        ),
+        (
             "What the provider allows",
             {
                 "fields": (

@@ -40,6 +40,9 @@ _NAME = RegexValidator(
 )
 
 
+_TIERS = [(Tier.FREE.value, "Free (visitors too)"), (Tier.PRO.value, "Pro")]
+
+
 class PublicModel(models.Model):
     """A name that callers use."""
 
@@ -49,11 +52,20 @@ class PublicModel(models.Model):
     tier = models.CharField(
         "lowest tier",
         max_length=10,
-        choices=[(Tier.FREE.value, "Free (visitors too)"), (Tier.PRO.value, "Pro")],
+        choices=_TIERS,
         default=Tier.FREE,
     )
     context_window = models.PositiveIntegerField(validators=[MinValueValidator(1)])
     max_output_tokens = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    balancing = models.CharField(
+        max_length=20,
+        choices=[
+            ("weight", "by weight"),
+            ("least-connections", "to whoever has the least to do for its weight"),
+        ],
+        default="weight",
+        help_text="Among deployments of equal priority.",
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -107,6 +119,16 @@ class Deployment(models.Model):
     requests_per_day = _capacity("Requests in a UTC day")
     tokens_per_day = _capacity("Tokens in a UTC day")
     requests_at_once = _capacity("Requests at the same time")
+    takes_tools = models.BooleanField(default=True)
+    takes_images = models.BooleanField(default=True)
+    takes_audio = models.BooleanField(default=True)
+    takes_json_schemas = models.BooleanField("takes JSON schemas", default=True)
+    context_window = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Tokens. Empty: as its public models say.",
+    )
     enabled = models.BooleanField(default=True)
     serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
 
@@ -132,6 +154,13 @@ class Placement(models.Model):
     priority = models.PositiveSmallIntegerField(default=100, help_text="Lowest first.")
     weight = models.PositiveSmallIntegerField(
         default=1, help_text="Share among those of equal priority."
+    )
+    tier = models.CharField(
+        "lowest tier",
+        max_length=10,
+        choices=_TIERS,
+        default=Tier.FREE,
+        help_text="Whose callers are sent there for this model.",
     )
 
     class Meta:

@@ -21,7 +21,6 @@ from gateway.idempotency.answers import Replay
 from gateway.idempotency.once import Held
 from gateway.steps import respond
 from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
-from gateway.steps.route import route
 from gateway.token_report import CompletionReport, StreamReport
 from gateway.types import (
     Attempt,
@@ -71,14 +70,15 @@ async def _answer(
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
-    trail, turns = Trail(gateway.circuits.saw), gateway.capacity.turns(reservation)
+    trail = Trail(partial(gateway.saw, caller.account_id))
+    turns = gateway.capacity.turns(reservation)
     try:
         async with asyncio.timeout(_seconds_left(reservation)):
             if held is not None:
                 held.require()
             gateway.guard.admitted(reservation)
             await gateway.authenticator.remember(caller, presented)
-            targets = route(gateway.catalogue, gateway.circuits, reservation)
+            targets = gateway.router.route(reservation)
             if request.stream:
                 opened = await open_stream(
                     gateway.providers, turns, targets, reservation.request, trail
@@ -201,6 +201,7 @@ def _answered(reservation: Reservation, answer: Completion, trail: Trail) -> Out
         attempts=tuple(trail.attempts),
         deployment=answer.target.deployment,
         tokens=report.tokens(reservation.prompt_tokens),
+        model=answer.target.model,
     )
 
 
@@ -218,6 +219,7 @@ def _streamed(
         deployment=opened.target.deployment,
         tokens=report.tokens(reservation.prompt_tokens),
         first_token_at=opened.first_token_at,
+        model=opened.target.model,
     )
 
 

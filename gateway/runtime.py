@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import gc
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -29,6 +30,7 @@ from gateway.capacity.counting import RENEW_SECONDS, Capacity
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
 from gateway.health.circuits import Circuits
+from gateway.health.grudges import Grudges
 from gateway.health.probe import PROBE_SECONDS, probe
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
@@ -37,6 +39,7 @@ from gateway.safety.guard import Guard
 from gateway.sizing.text import warm_tokenizer
 from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
+from gateway.steps.route import Router
 from gateway.steps.settle import Settlement
 from gateway.types import Caller, Presented
 from gateway.upgrades import Upgrades
@@ -61,6 +64,7 @@ class Gateway:
         self.prices = PriceBook(self.reads)
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
         self.circuits = Circuits()
+        self.grudges = Grudges()
         self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
         self.heartbeat = Heartbeat(
@@ -69,6 +73,7 @@ class Gateway:
         self.ledger = LedgerWriter()
         self.store = RedisStore(settings.REDIS_URL)
         self.capacity = Capacity(self.store, settings.GATEWAY_PATIENCE_SECONDS)
+        self.router = Router(self.catalogue, self.circuits, self.grudges, self.capacity.in_flight)
         self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
             self.store,
@@ -173,6 +178,11 @@ class Gateway:
                 address=presented.address,
             )
         )
+
+    def saw(self, account_id: uuid.UUID, deployment: str, outcome: str) -> None:
+        """Notes what an attempt for this account came to."""
+        self.circuits.saw(deployment, outcome)
+        self.grudges.saw(account_id, deployment, outcome)
 
     async def _write_refusals(self) -> None:
         await self.refusals.write(self.reads)

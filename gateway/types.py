@@ -12,6 +12,7 @@ import orjson
 from accounts.addresses import network_of
 from accounts.identifiers import encode, uuid7
 from accounts.identity import TokenHolder
+from accounts.preferences import NONE, Preferences
 from billing.metering.usage import Usage
 from billing.plans import Limits
 from billing.prompts import Channel
@@ -58,6 +59,7 @@ class Caller:
     address: str | None = None  # what the network's limits count by
     session: str = ""
     is_new: bool = False  # a visitor since this very request: nobody has counted anything yet
+    preferences: Preferences = NONE
 
     @property
     def is_visitor(self) -> bool:
@@ -86,6 +88,7 @@ class ChatRequest:
     max_tokens: int | None = None  # of each choice
     choices: int = 1
     parameters: dict[str, Any] | None = None  # the other fields, as the provider is to get them
+    fallbacks: tuple[str, ...] = ()  # models to ask where `model` can't answer
 
     def prompt_texts(self) -> list[str]:
         """All that the provider reads: the messages' text and calls, the tools and schemas."""
@@ -148,6 +151,10 @@ class Target:
     priority: int
     weight: int
     capacity: CapacityLimits | None = None  # None: nothing limits it
+    model: str = ""  # the public model that it is asked for
+    tier: str = "free"  # the lowest whose callers are sent there for it
+    lacks: frozenset[str] = frozenset()  # of what a request may need
+    context_window: int | None = None  # where it is smaller than the public model's
 
     def __repr__(self) -> str:  # without the key
         return f"Target({self.deployment})"
@@ -234,6 +241,7 @@ class Outcome:
     tokens: TokenUsage = TokenUsage(0, 0)
     error_code: str = ""
     first_token_at: dt.datetime | None = None
+    model: str = ""  # the public model that answered; empty: nobody did
 
 
 # Keeps an answer for whoever repeats its request.  A GatewayError: then it must not be charged.

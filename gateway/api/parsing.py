@@ -13,6 +13,7 @@ from gateway.types import ChatRequest
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 _Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Label = Annotated[str, msgspec.Meta(max_length=512)]
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a provider can read
 _LONGEST_COMPLAINT: Final = 300  # what is wrong may be quoted in it, and may be megabytes
@@ -131,7 +132,8 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 class ChatBody(_Parameters, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/chat/completions`."""
 
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    model: ModelName
+    models: Annotated[list[ModelName], msgspec.Meta(max_length=8)] | None = None
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1, max_length=2_000)]
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -150,7 +152,7 @@ class ChatBody(_Parameters, kw_only=True, forbid_unknown_fields=True):
 class FreeBody(ChatBody, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /api/v1/free/completion`.  `user_id` and `session_id` are labels only."""
 
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "scalix-free"
+    model: ModelName = "scalix-free"
     user_id: Label | None = None
     session_id: Label | None = None
     visitor: str | None = None
@@ -195,6 +197,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         max_tokens=body.max_completion_tokens or body.max_tokens,
         choices=body.n or 1,
         parameters=parameters or None,
+        fallbacks=tuple(one for one in body.models or () if one != body.model),
     )
 
 

@@ -7,6 +7,7 @@ from gateway.api.chat import ChatCompletions
 from gateway.api.free import FreeCompletion
 from gateway.api.messages import CountTokens, Messages
 from gateway.api.models import Models, OneModel
+from gateway.api.preferences import Preferences
 from gateway.api.probes import Healthz, Readyz
 from gateway.api.usage import Usage
 
@@ -20,6 +21,7 @@ urlpatterns = [
     path("api/v1/free/completion", FreeCompletion.as_view()),
     path("api/v1/limits", Limits.as_view()),
     path("api/v1/limits/check", Check.as_view()),
+    path("api/v1/preferences", Preferences.as_view()),
     path("api/v1/usage", Usage.as_view()),
     path("healthz", Healthz.as_view()),
     path("readyz", Readyz.as_view()),

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.catalogue.capabilities import Capability
+
 _FILE: Final = "model_prices_and_context_window_backup.json"
+_FLAGS: Final = {
+    Capability.TOOLS: "supports_function_calling",
+    Capability.IMAGES: "supports_vision",
+    Capability.AUDIO: "supports_audio_input",
+    Capability.JSON_SCHEMA: "supports_response_schema",
+}
 _MICROS_PER_MILLION: Final = 10**12  # from dollars a token to millionths of $1 a million tokens
 
 
@@ -35,6 +43,12 @@ def figures_of(key: str) -> ModelFigures:
         prompt_micros=_micros(entry["input_cost_per_token"]),
         completion_micros=_micros(entry["output_cost_per_token"]),
     )
+
+
+def capabilities_of(key: str) -> dict[str, bool]:
+    """Whether the model of this name takes what a request may need; KeyError if none is known."""
+    entry = _entries()[key]
+    return {name: bool(entry.get(flag)) for name, flag in _FLAGS.items()}
 
 
 @functools.cache

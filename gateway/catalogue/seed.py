@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
-from billing.models import Price
+from billing.models import Price, Tier
 from gateway.catalogue.price_file import ModelFigures, figures_of
 from gateway.catalogue.starting_models import (
     DEPLOYMENTS,
@@ -87,9 +87,10 @@ def _create_placements(new_models: list[str], new_deployments: list[str]) -> lis
     model_ids = dict(PublicModel.objects.values_list("name", "pk"))
     deployment_ids = dict(Deployment.objects.values_list("name", "pk"))
     wanted = [
-        (model.name, deployment, priority)
+        (model.name, deployment, priority, tier)
         for model in MODELS
-        for deployment, priority in model.served_by.items()
+        for places, tier in ((model.served_by, Tier.FREE), (model.served_to_pro_by, Tier.PRO))
+        for deployment, priority in places.items()
         if model.name in new_models or deployment in new_deployments
     ]
     Placement.objects.bulk_create(
@@ -97,10 +98,11 @@ def _create_placements(new_models: list[str], new_deployments: list[str]) -> lis
             model_id=model_ids[model],
             deployment_id=deployment_ids[deployment],
             priority=priority,
+            tier=tier,
         )
-        for model, deployment, priority in wanted
+        for model, deployment, priority, tier in wanted
     )
-    return [f"{model} ← {deployment}" for model, deployment, _ in wanted]
+    return [f"{model} ← {deployment}" for model, deployment, *_ in wanted]
 
 
 def _create_prices() -> list[str]:

@@ -1,18 +1,20 @@
 """The catalogue in memory: what the request path reads, refreshed from the tables."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from accounts.postgres import ReadPool
 from billing.gates import may_use
+from gateway.catalogue.capabilities import Capability
 from gateway.sizing.families import Family, family_of
 from gateway.types import CapacityLimits, ModelEntry, Target
 
 _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
 
-_UNLIMITED: Final = [None] * len(CapacityLimits._fields)
+_LIMITS: Final = len(CapacityLimits._fields)
+_UNLIMITED: Final = [None] * _LIMITS
 
 _QUERY: Final = """
 SELECT model.name, model.title, model.description, model.tier, model.context_window,
@@ -22,7 +24,9 @@ SELECT model.name, model.title, model.description, model.tier, model.context_win
        deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
        coalesce(probe.succeeded, true), deployment.requests_per_minute,
        deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day,
-       deployment.requests_at_once
+       deployment.requests_at_once, placement.tier, deployment.takes_tools,
+       deployment.takes_images, deployment.takes_audio, deployment.takes_json_schemas,
+       deployment.context_window, model.balancing
   FROM gateway_publicmodel model
   LEFT JOIN gateway_placement placement ON placement.model_id = model.id
   LEFT JOIN gateway_deployment deployment
@@ -43,6 +47,7 @@ class ModelRow:
     entry: ModelEntry
     targets: tuple[Target, ...]
     families: tuple[Family, ...]  # of the targets' models, each once
+    balancing: str = "weight"
 
 
 class Catalogue:
@@ -55,15 +60,15 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Reads the tables.  Raises PostgresUnavailable."""
-        rows: dict[str, tuple[ModelEntry, list[Target]]] = {}
-        for row in await self._pool.fetch(_QUERY):
+        rows: dict[str, tuple[ModelEntry, str, list[Target]]] = {}
+        for *row, balancing in await self._pool.fetch(_QUERY):
             entry = ModelEntry(*row[:7])
-            _, targets = rows.setdefault(entry.name, (entry, []))
-            if target := self._target(row[7:]):
+            _, _, targets = rows.setdefault(entry.name, (entry, balancing, []))
+            if target := self._target(entry.name, row[7:]):
                 targets.append(target)
         self._models = {
-            name: _model_row(entry, sorted(targets, key=lambda target: target.priority))
-            for name, (entry, targets) in rows.items()
+            name: _model_row(entry, balancing, sorted(targets, key=lambda one: one.priority))
+            for name, (entry, balancing, targets) in rows.items()
         }
 
     @property
@@ -88,10 +93,16 @@ class Catalogue:
         names = [entry.name for entry in self.available_to(tier)]
         return difflib.get_close_matches(name, names, n=3, cutoff=0.5)
 
-    def _target(self, row: tuple[Any, ...]) -> Target | None:
+    def deployments_of(self, models: Iterable[str]) -> frozenset[str]:
+        """The deployments that serve any of these models, by name; unknown models have none."""
+        rows = (self._models.get(name) for name in models)
+        return frozenset(one.deployment for row in rows if row for one in row.targets)
+
+    def _target(self, served: str, row: list[Any]) -> Target | None:
         """The deployment as it can be called; None where a variable that it needs is not set."""
         (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
-         key_variable, key_optional, answers, *limits) = row  # fmt: skip
+         key_variable, key_optional, answers, *others) = row  # fmt: skip
+        limits, (tier, *takes, context_window) = others[:_LIMITS], others[_LIMITS:]
         if name is None:
             return None
         variables = self._variables
@@ -110,9 +121,15 @@ class Catalogue:
             priority=priority if answers else priority + _PROBE_FAILED_PENALTY,
             weight=weight,
             capacity=None if limits == _UNLIMITED else CapacityLimits(*limits),
+            model=served,
+            tier=tier,
+            lacks=frozenset(
+                one for one, is_taken in zip(Capability, takes, strict=True) if not is_taken
+            ),
+            context_window=context_window,
         )
 
 
-def _model_row(entry: ModelEntry, targets: list[Target]) -> ModelRow:
+def _model_row(entry: ModelEntry, balancing: str, targets: list[Target]) -> ModelRow:
     families = dict.fromkeys(family_of(one.provider, one.upstream_model) for one in targets)
-    return ModelRow(entry, tuple(targets), tuple(families))
+    return ModelRow(entry, tuple(targets), tuple(families), balancing)

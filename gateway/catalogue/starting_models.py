@@ -4,12 +4,11 @@ Priorities of the free models are those of the product's first description.  Nam
 have retired since stay public, served by the successor that their description names.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from billing.models import Tier
 
-_FIRST: Final = 0
 _LAST: Final = 1_000
 _OPENROUTER: Final = "https://openrouter.ai/api/v1"  # which litellm's class for it does not know
 
@@ -28,12 +27,19 @@ class StartingDeployment:
     api_key_optional: bool = False
     requests_per_minute: int | None = None
     tokens_per_day: int | None = None
+    requests_at_once: int | None = None
+    takes_tools: bool = True
+    takes_images: bool = True
+    takes_audio: bool = False
+    takes_json_schemas: bool = True
+    context_window: int | None = None
     priced_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartingModel:
-    """A row of PublicModel, and the deployments that serve it, by priority.
+    """A row of PublicModel, and the deployments that serve it, by priority: `served_to_pro_by`
+    those that only Pro's callers are sent to.
 
     `sized_as` is litellm's name for the model whose context window and longest answer it has;
     without one the two are given here.  `plan_micros` is what the plan charges, in millionths of
@@ -44,6 +50,7 @@ class StartingModel:
     title: str
     description: str
     served_by: dict[str, int]
+    served_to_pro_by: dict[str, int] = field(default_factory=dict)
     tier: Tier = Tier.FREE
     sized_as: str = ""
     context_window: int = 0
@@ -59,6 +66,7 @@ DEPLOYMENTS: Final = (
         base_url_variable="UPSTREAM_BASE_URL",
         api_key_variable="UPSTREAM_API_KEY",
         api_key_optional=True,
+        takes_audio=True,  # whatever it is: what it can't take it refuses itself
     ),
     StartingDeployment(
         name="gemini-flash",
@@ -67,6 +75,7 @@ DEPLOYMENTS: Final = (
         api_key_variable="GEMINI_API_KEY",
         requests_per_minute=15,  # as Google's free tier has it; staff raise it with a paid key
         tokens_per_day=1_000_000,
+        takes_audio=True,
         priced_as="gemini/gemini-2.5-flash",
     ),
     StartingDeployment(
@@ -74,6 +83,7 @@ DEPLOYMENTS: Final = (
         provider="gemini",
         upstream_model="gemini-2.5-pro",
         api_key_variable="GEMINI_API_KEY",
+        takes_audio=True,
         priced_as="gemini/gemini-2.5-pro",
     ),
     StartingDeployment(
@@ -82,6 +92,7 @@ DEPLOYMENTS: Final = (
         upstream_model="deepseek/deepseek-chat-v3-0324:free",
         base_url=_OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
+        takes_images=False,
     ),
     StartingDeployment(
         name="openrouter-wizardlm",
@@ -89,6 +100,9 @@ DEPLOYMENTS: Final = (
         upstream_model="microsoft/wizardlm-2-8x22b",
         base_url=_OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
+        takes_tools=False,
+        takes_images=False,
+        takes_json_schemas=False,
     ),
     StartingDeployment(
         name="deepseek",
@@ -129,18 +143,28 @@ DEPLOYMENTS: Final = (
         provider="openai",
         upstream_model="scalix-smollm2",
         base_url_variable="DEMO_MODEL_URL",
+        requests_at_once=4,  # it gives two answers at once; two more may wait there
+        takes_tools=False,
+        takes_images=False,
+        context_window=4_096,
     ),
 )
 
 # One's own server first, then the free offers, then what costs the operator, then the demo.
 _FREE_POOL: Final = {
-    "upstream": _FIRST,
-    "gemini-flash": 1,
-    "gemini-pro": 2,
-    "openrouter-deepseek": 3,
-    "openrouter-wizardlm": 4,
-    "deepseek": 5,
+    "upstream": 10,
+    "gemini-flash": 11,
+    "gemini-pro": 12,
+    "openrouter-deepseek": 13,
+    "openrouter-wizardlm": 14,
+    "deepseek": 15,
     "demo": _LAST,
+}
+_BEST: Final = {  # before all of those
+    "anthropic-claude-sonnet-5-5": 1,
+    "openai-gpt-6.1-sol": 2,
+    "scalix-engine": 3,
+    "openai-gpt-4.1": 4,
 }
 
 MODELS: Final = (
@@ -157,6 +181,7 @@ MODELS: Final = (
         title="Scalix Auto",
         description="The model that fits best, chosen for you.",
         served_by=_FREE_POOL,
+        served_to_pro_by=_BEST,
         context_window=32_768,
         max_output_tokens=8_192,
     ),

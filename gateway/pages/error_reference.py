@@ -158,6 +158,20 @@ GROUPS: Final = (
                 "Shorten it, or choose a model with a larger window.",
             ),
             ErrorEntry(
+                "not_supported_by_model",
+                400,
+                "None of the models that can answer just now takes what the request needs: tools, "
+                "images, audio or JSON schemas. metadata.lacking names it.",
+                "Choose another model, or leave it out.",
+            ),
+            ErrorEntry(
+                "all_models_avoided",
+                400,
+                "Your preferences avoid every model that could answer.",
+                "Ask for one of them by its name, or change your preferences by PUT "
+                "/api/v1/preferences.",
+            ),
+            ErrorEntry(
                 "request_too_large",
                 413,
                 "The body is larger than the API reads.",

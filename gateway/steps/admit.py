@@ -27,6 +27,7 @@ from gateway.errors import (
     UnknownModel,
 )
 from gateway.refusals import explain, plan_with_it, trigger_of
+from gateway.sizing.families import Family
 from gateway.sizing.prompt import PromptSize, bound, counted, measure
 from gateway.types import Caller, ChatRequest, ModelEntry, Reservation
 
@@ -88,15 +89,16 @@ class Admission:
         for, and what all that is to be booked as.
         """
         row = self._model_for(caller, request.model)
+        families = _families(row, [self._model_for(caller, name) for name in request.fallbacks])
         size = await self.size_of(request, caller.limits)
-        prompt_tokens = counted(size, row.families)
+        prompt_tokens = counted(size, families)
         asked = self._output_tokens(caller.limits, row.entry, request, prompt_tokens)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
         wanted = QuotaRequest(
             request_id=request_id,
             account_id=caller.account_id,
             limits=caller.limits,
-            prompt_tokens=bound(size, row.families),
+            prompt_tokens=bound(size, families),
             output_tokens=None if asked is None else asked * request.choices,
             least_output_tokens=request.choices,
             deadline_ms=int(deadline_at.timestamp() * 1000),
@@ -219,6 +221,13 @@ class Admission:
             session=caller.session,
             generation=booking.generation,
         )
+
+
+def _families(row: ModelRow, fallbacks: list[ModelRow]) -> tuple[Family, ...]:
+    """Of all models that may have to read the prompt."""
+    if not fallbacks:
+        return row.families
+    return tuple(dict.fromkeys(one for each in (row, *fallbacks) for one in each.families))
 
 
 def refusal(error: QuotaRefused) -> LimitReached:

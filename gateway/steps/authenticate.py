@@ -10,6 +10,7 @@ from accounts import credentials, visitors
 from accounts.identifiers import uuid7
 from accounts.identity import TokenHolder, TokenRefused, TokenUses, find_token_holder
 from accounts.postgres import PostgresUnavailable, ReadPool
+from accounts.preferences import NONE, Preferences, find_preferences
 from billing.models import Tier
 from billing.plans import Limits, PlanBook, Standing
 from gateway.errors import NotAuthenticated, StoreUnavailable
@@ -46,8 +47,10 @@ class Authenticator:
             if presented.bearer is not None:
                 return await self._by_token(presented, presented.bearer)
             if presented.session_user_id is not None:
-                limits = await self._plans.limits_for_user(presented.session_user_id)
-                return _caller(presented, presented.session_user_id, limits)
+                user_id = presented.session_user_id
+                limits = await self._plans.limits_for_user(user_id)
+                preferences = await find_preferences(self._reads, user_id)
+                return _caller(presented, user_id, limits, preferences=preferences)
         except PostgresUnavailable as error:
             raise StoreUnavailable("The account database is away. Try again shortly.") from error
         if presented.may_become_visitor:
@@ -78,7 +81,9 @@ class Authenticator:
         self._token_uses.saw(known.holder.token_id)
         # The plan as it is now: what staff edit must not wait for this cache after its own.
         limits = self._plans.limits_in(known.standing)
-        return _caller(presented, known.holder.user_id, limits, token=known.holder)
+        holder = known.holder
+        preferences = holder.preferences
+        return _caller(presented, holder.user_id, limits, token=holder, preferences=preferences)
 
     def _keep(self, secret: str, found: "_Known") -> None:
         """Remembers a look-up; not one for any text that somebody makes up, of any length."""
@@ -116,6 +121,7 @@ def _caller(
     token: TokenHolder | None = None,
     visitor: str | None = None,
     is_new: bool = False,
+    preferences: Preferences = NONE,
 ) -> Caller:
     address, session = presented.address, presented.session
-    return Caller(account_id, limits, token, visitor, address, session, is_new)
+    return Caller(account_id, limits, token, visitor, address, session, is_new, preferences)

@@ -150,7 +150,7 @@ class Settlement:
     def _ending(self, reservation: Reservation, outcome: Outcome) -> Ending:
         tokens: TokenUsage = outcome.tokens
         cost = self._prices.provider_cost(outcome.deployment)
-        price = self._prices.plan_price(reservation.model.name)
+        price = self._prices.plan_price(outcome.model or reservation.model.name)
         amounts = (tokens.prompt_tokens, tokens.completion_tokens)
         return Ending(
             id=reservation.request_id,

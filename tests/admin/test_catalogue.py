@@ -168,6 +168,7 @@ def test_names_may_have_dots_as_providers_have_them(staff: Client) -> None:
         "name": "gpt-4.1",
         "title": "GPT-4.1",
         "tier": "pro",
+        "balancing": "weight",
         "context_window": "1000",
         "max_output_tokens": "100",
         "enabled": "on",

@@ -1,4 +1,4 @@
-"""Where a provider takes only so many requests at once, the others wait: Pro first, and not long."""
+"""Where a provider takes only so many requests at once, others wait: Pro first, and not long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -11,16 +11,16 @@ from django.db import connection
 
 from accounts.postgres import ReadPool
 from billing.models import Price
-from gateway.catalogue.price_file import figures_of
+from gateway.catalogue.price_file import capabilities_of, figures_of
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS, Seeded, seed
 from gateway.catalogue.snapshot import Catalogue
-from gateway.catalogue.starting_models import MODELS
+from gateway.catalogue.starting_models import DEPLOYMENTS, MODELS
 from gateway.models import Deployment, Placement, PublicModel
 from scalix.embedded.demo_model import CONTEXT_TOKENS, MODEL_NAME
 
 
-def served_by(model: str) -> list[str]:
-    placements = Placement.objects.filter(model__name=model).order_by("priority")
+def served_by(model: str, tier: str) -> list[str]:
+    placements = Placement.objects.filter(model__name=model, tier=tier).order_by("priority")
     return list(placements.values_list("deployment__name", flat=True))
 
 
@@ -36,7 +36,7 @@ def test_a_new_database_gets_the_models_that_the_product_names(db: None) -> None
 @pytest.mark.parametrize("model", ["scalix-free", "scalix-auto"])
 def test_the_free_pool_tries_ones_own_server_first_and_the_demo_last(db: None, model: str) -> None:
     seed()
-    first, *offers, last = served_by(model)
+    first, *offers, last = served_by(model, "free")
     assert (first, last) == ("upstream", "demo")
     assert offers[:4] == [
         "gemini-flash",
@@ -44,6 +44,29 @@ def test_the_free_pool_tries_ones_own_server_first_and_the_demo_last(db: None, m
         "openrouter-deepseek",
         "openrouter-wizardlm",
     ]
+
+
+def test_on_pro_the_automatic_choice_begins_with_the_best(db: None) -> None:
+    seed()
+    assert served_by("scalix-auto", "pro")[0] == "anthropic-claude-sonnet-5-5"
+    placements = Placement.objects.filter(model__name="scalix-auto")
+    best, others = placements.filter(tier="pro"), placements.filter(tier="free")
+    assert max(one.priority for one in best) < min(one.priority for one in others)
+    assert served_by("scalix-free", "pro") == []
+
+
+def test_what_deployments_take_is_what_their_models_file_says(db: None) -> None:
+    known = {one.name: capabilities_of(one.priced_as) for one in DEPLOYMENTS if one.priced_as}
+    assert {
+        one.name: {
+            "tools": one.takes_tools,
+            "images": one.takes_images,
+            "audio": one.takes_audio,
+            "JSON schemas": one.takes_json_schemas,
+        }
+        for one in DEPLOYMENTS
+        if one.priced_as
+    } == known
 
 
 def test_a_second_run_creates_nothing(db: None) -> None:
@@ -69,7 +92,7 @@ def test_a_placement_that_staff_removed_stays_removed(db: None) -> None:
     seed()
     Placement.objects.filter(model__name="scalix-free", deployment__name="demo").delete()
     seed()
-    assert "demo" not in served_by("scalix-free")
+    assert "demo" not in served_by("scalix-free", "free")
 
 
 def test_a_model_that_is_new_in_a_release_comes_with_its_placements(db: None) -> None:
@@ -77,7 +100,7 @@ def test_a_model_that_is_new_in_a_release_comes_with_its_placements(db: None) ->
     PublicModel.objects.filter(name="free-deepseek").delete()
     created = seed()
     assert created.models == ["free-deepseek"]
-    assert served_by("free-deepseek") == ["openrouter-deepseek", "deepseek"]
+    assert served_by("free-deepseek", "free") == ["openrouter-deepseek", "deepseek"]
 
 
 def test_a_price_that_staff_set_is_the_only_one(db: None) -> None:
