@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -65,6 +65,12 @@ class PublicModel(models.Model):
         ],
         default="weight",
         help_text="Among deployments of equal priority.",
+    )
+    cache_seconds = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(86_400)],
+        help_text="How long an answer is given again, free of charge, to the account that asks "
+        "exactly the same. 0: only where a request asks for it.",
     )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

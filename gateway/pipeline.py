@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.metering.quota import QuotaRequest
 from billing.metering.usage import Usage
+from gateway.answer_cache import Slot
 from gateway.capacity.counting import Turns
 from gateway.deadline import Deadline, ReaderTooSlow
 from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable, StreamCut
@@ -60,10 +61,14 @@ async def _answer(
     caller: Caller,
     request: ChatRequest,
     held: Held | None = None,
-) -> Reply | StreamReply:
+) -> Reply | StreamReply | Replay:
     """The answer of a request that runs; `held` is the idempotency key that it runs for."""
     try:
         await gateway.guard.check(caller, request)
+        model = gateway.admission.model_for(caller, request.model)
+        keeper = held or gateway.cache.slot(caller, presented, request, model)
+        if isinstance(keeper, Slot) and (kept := await keeper.find()):
+            return kept
         reservation = await gateway.admission.admit(caller, request, presented.request_id)
     except GatewayError as error:
         gateway.guard.explain(error, caller)
@@ -83,9 +88,11 @@ async def _answer(
                 opened = await open_stream(
                     gateway.providers, turns, targets, reservation.request, trail
                 )
-                chunks = _relayed(gateway, presented, reservation, opened, trail, turns, held)
+                chunks = _relayed(gateway, presented, reservation, opened, trail, turns, keeper)
                 await anext(chunks)  # from here on, closing or forgetting it settles
-                return StreamReply(reservation, opened.target.deployment, chunks)
+                return StreamReply(
+                    reservation, opened.target.deployment, chunks, isinstance(keeper, Slot)
+                )
             answer = await complete(gateway.providers, turns, targets, reservation.request, trail)
             target, outcome = answer.target, _answered(reservation, answer, trail)
             body = respond.completion(
@@ -98,12 +105,15 @@ async def _answer(
             raise _too_slow() from error
         raise
     turns.end(tokens=outcome.tokens.total)
-    keep = None if held is None else held.whole(reservation, body)
+    keep = None if keeper is None else keeper.whole(reservation, body)
     usage = await gateway.settlement.settle(reservation, outcome, keep)
+    if keeper is not None:
+        keeper.settled(outcome)
     if outcome.charged:
         prompt = await gateway.upgrades.beside(reservation, usage, presented.channel)
         body = respond.with_prompt(body, prompt)
-    return Reply(reservation, target.deployment, usage, outcome.tokens, body)
+    may_be_cached = isinstance(keeper, Slot)
+    return Reply(reservation, target.deployment, usage, outcome.tokens, body, may_be_cached)
 
 
 async def check(
@@ -136,7 +146,7 @@ async def _relayed(
     opened: OpenStream,
     trail: Trail,
     turns: Turns,
-    held: Held | None,
+    keeper: Held | Slot | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The stream's chunks, after one empty one.  It is settled before it ends, however it ends.
 
@@ -145,7 +155,7 @@ async def _relayed(
     """
     report = StreamReport()
     shape = respond.chunk_shaper(reservation, opened.target.upstream_model)
-    relay = shape if held is None else held.recording(shape)
+    relay = shape if keeper is None else keeper.recording(shape)
     try:
         async with aclosing(opened.rest):
             yield {}
@@ -170,18 +180,18 @@ async def _relayed(
         )
         turns.end(tokens=outcome.tokens.total)
         await _settle_failure(gateway, reservation, outcome)
-        if isinstance(error, TimeoutError):
-            raise _too_slow() from error
-        if isinstance(error, ReaderTooSlow):
-            raise _read_too_slowly(outcome) from error
+        if told := _told_of(error, outcome):
+            raise told from error
         raise
     outcome = _streamed(reservation, opened, report, trail.ended("completed"))
     turns.end(tokens=outcome.tokens.total)
     last = None
     if reservation.request.include_usage:
         last = respond.usage_chunk(shape, outcome.tokens)
-    keep = None if held is None else held.streamed(reservation, last)
+    keep = None if keeper is None else keeper.streamed(reservation, last)
     await gateway.settlement.settle(reservation, outcome, keep)
+    if keeper is not None:
+        keeper.settled(outcome)
     if last is not None:
         yield last
 
@@ -250,6 +260,13 @@ def _end_by(error: BaseException, presented: Presented) -> tuple[str, str]:
 
 def _seconds_left(reservation: Reservation) -> float:
     return (reservation.deadline_at - dt.datetime.now(dt.UTC)).total_seconds()
+
+
+def _told_of(error: BaseException, outcome: Outcome) -> GatewayError | None:
+    """What the reader of a stream is told in place of this error, if anything."""
+    if isinstance(error, TimeoutError):
+        return _too_slow()
+    return _read_too_slowly(outcome) if isinstance(error, ReaderTooSlow) else None
 
 
 def _too_slow() -> GatewayError:

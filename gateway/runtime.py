@@ -26,6 +26,7 @@ from billing.metering.redis_store import RedisStore
 from billing.metering.refusals import Refusals, Refused
 from billing.metering.sums import LedgerSums
 from billing.plans import PlanBook
+from gateway.answer_cache import AnswerCache
 from gateway.capacity.counting import RENEW_SECONDS, Capacity
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
@@ -112,6 +113,9 @@ class Gateway:
             self.heartbeat,
             process_id=self.process_id,
             most_bytes=settings.GATEWAY_KEPT_ANSWER_BYTES,
+        )
+        self.cache = AnswerCache(
+            self.store, self.quota, most_bytes=settings.GATEWAY_KEPT_ANSWER_BYTES
         )
         self.upgrades = Upgrades(self.quota, self.reads)
         self.refusals = Refusals()
@@ -215,6 +219,7 @@ class Gateway:
         await self.settlement.finish()
         await self.once.finish()
         await self.capacity.finish()
+        await self.cache.finish()
         await self.ledger.stop()
         await self.debts.stop()
         await self.heartbeat.stop()

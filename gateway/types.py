@@ -41,6 +41,8 @@ class Presented:
     # Every response carries it, and the ledger's row if the request comes to one.
     request_id: uuid.UUID = field(default_factory=uuid7)
     idempotency_key: IdempotencyKey | None = None
+    # For how long its answer may be given again; 0: it may not, None: as its model has it.
+    cache_seconds: int | None = 0
 
     @property
     def address(self) -> str | None:
@@ -214,6 +216,7 @@ class Reply:
     usage: Usage  # after settlement
     tokens: TokenUsage
     body: dict[str, Any]
+    may_be_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,7 @@ class StreamReply:
     reservation: Reservation
     deployment: str
     chunks: AsyncGenerator[dict[str, Any], None]
+    may_be_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

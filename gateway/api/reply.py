@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 
 from gateway.api.dialects import Dialect
 from gateway.api.event_stream import EventStreamResponse
-from gateway.api.view import json_response
+from gateway.api.view import CACHE_HEADER, json_response
 from gateway.idempotency.answers import Replay
 from gateway.steps.respond import Encoding
 from gateway.types import Reply, StreamReply
@@ -45,6 +45,8 @@ def response_of(reply: Reply | StreamReply | Replay, shape: Shape) -> HttpRespon
         usage = reservation.usage
     headers = shape.dialect.limit_headers(usage)
     headers |= _reply_headers(reply.deployment, reservation.lowered_max_tokens)
+    if reply.may_be_cached:
+        headers[CACHE_HEADER] = "miss"
     return _with(headers, response)
 
 
@@ -70,7 +72,11 @@ def _replayed(reply: Replay, shape: Shape) -> HttpResponseBase:
         )
     headers = shape.dialect.limit_headers(reply.usage)
     headers |= _reply_headers(reply.deployment, reply.lowered_max_tokens)
-    headers |= {"idempotent-replayed": "true", "x-scalix-original-request-id": reply.wire_id}
+    headers["x-scalix-original-request-id"] = reply.wire_id
+    if reply.cached_for is None:
+        headers["idempotent-replayed"] = "true"
+    else:
+        headers |= {CACHE_HEADER: "hit", "age": str(reply.cached_for)}
     return _with(headers, response)
 
 

@@ -14,13 +14,22 @@ from accounts.identifiers import encode
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from gateway import pipeline, runtime
+from gateway.answer_cache import LONGEST_SECONDS
 from gateway.api.dialects import OPENAI, Dialect, dialect_of
 from gateway.api.errors import WrongMethod
-from gateway.errors import GatewayError, LimitReached, NotAuthenticated, StoreUnavailable
+from gateway.errors import (
+    GatewayError,
+    InvalidRequest,
+    LimitReached,
+    NotAuthenticated,
+    StoreUnavailable,
+)
 from gateway.idempotency.key import HEADER as KEY_HEADER
 from gateway.idempotency.key import IdempotencyKey, key_for
 from gateway.types import Caller, Presented, session_digest
 
+CACHE_HEADER = "x-scalix-cache"
+_CACHE_META = f"HTTP_{CACHE_HEADER.upper().replace('-', '_')}"
 _VISITOR_META = f"HTTP_{VISITOR_HEADER.upper().replace('-', '_')}"
 _KEY_META = f"HTTP_{KEY_HEADER.upper().replace('-', '_')}"
 
@@ -78,6 +87,7 @@ class GatewayView(APIView):
             is_gone=request.META["scalix.is_gone"],
             request_id=request.META["scalix.request_id"],
             idempotency_key=None if body is None else _key_of(request, body),
+            cache_seconds=0 if body is None else _cache_seconds(request),
         )
         return self._presented
 
@@ -110,6 +120,20 @@ def bearer_of(request: ASGIRequest) -> str | None:
 def _key_of(request: ASGIRequest, body: bytes) -> IdempotencyKey | None:
     text = request.META.get(_KEY_META)
     return None if text is None else key_for(text, request.path, body)
+
+
+def _cache_seconds(request: ASGIRequest) -> int | None:
+    """For how long the caller lets the answer be given again; None: they don't say."""
+    text = request.META.get(_CACHE_META)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > LONGEST_SECONDS:
+        raise InvalidRequest(
+            f"{CACHE_HEADER} is a number of seconds, at most {LONGEST_SECONDS:,}; 0 asks for an "
+            "answer of its own.",
+            param=CACHE_HEADER,
+        )
+    return int(text)
 
 
 def request_id_of(request: ASGIRequest) -> str:

@@ -26,7 +26,7 @@ SELECT model.name, model.title, model.description, model.tier, model.context_win
        deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day,
        deployment.requests_at_once, placement.tier, deployment.takes_tools,
        deployment.takes_images, deployment.takes_audio, deployment.takes_json_schemas,
-       deployment.context_window, model.balancing
+       deployment.context_window, model.balancing, model.cache_seconds
   FROM gateway_publicmodel model
   LEFT JOIN gateway_placement placement ON placement.model_id = model.id
   LEFT JOIN gateway_deployment deployment
@@ -48,6 +48,7 @@ class ModelRow:
     targets: tuple[Target, ...]
     families: tuple[Family, ...]  # of the targets' models, each once
     balancing: str = "weight"
+    cache_seconds: int = 0
 
 
 class Catalogue:
@@ -60,15 +61,15 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Reads the tables.  Raises PostgresUnavailable."""
-        rows: dict[str, tuple[ModelEntry, str, list[Target]]] = {}
-        for *row, balancing in await self._pool.fetch(_QUERY):
+        rows: dict[str, tuple[ModelEntry, tuple[str, int], list[Target]]] = {}
+        for *row, balancing, cache_seconds in await self._pool.fetch(_QUERY):
             entry = ModelEntry(*row[:7])
-            _, _, targets = rows.setdefault(entry.name, (entry, balancing, []))
+            _, _, targets = rows.setdefault(entry.name, (entry, (balancing, cache_seconds), []))
             if target := self._target(entry.name, row[7:]):
                 targets.append(target)
         self._models = {
-            name: _model_row(entry, balancing, sorted(targets, key=lambda one: one.priority))
-            for name, (entry, balancing, targets) in rows.items()
+            name: _model_row(entry, sorted(targets, key=lambda one: one.priority), *ways)
+            for name, (entry, ways, targets) in rows.items()
         }
 
     @property
@@ -130,6 +131,8 @@ class Catalogue:
         )
 
 
-def _model_row(entry: ModelEntry, balancing: str, targets: list[Target]) -> ModelRow:
+def _model_row(
+    entry: ModelEntry, targets: list[Target], balancing: str, cache_seconds: int
+) -> ModelRow:
     families = dict.fromkeys(family_of(one.provider, one.upstream_model) for one in targets)
-    return ModelRow(entry, tuple(targets), tuple(families), balancing)
+    return ModelRow(entry, tuple(targets), tuple(families), balancing, cache_seconds)

@@ -9,7 +9,6 @@ import orjson
 
 from accounts.identifiers import encode
 from billing.metering.usage import Usage
-from gateway.idempotency.claims import Stored
 from gateway.types import Caller, Reservation
 
 Shape = Callable[[dict[str, Any]], dict[str, Any]]
@@ -28,6 +27,7 @@ class Replay:
     head: dict[str, Any]  # what all chunks of a stream have
     choices: tuple[list[dict[str, Any]], ...]  # of each chunk
     last: dict[str, Any] | None  # the chunk after these: the usage, where it was asked for
+    cached_for: int | None = None  # seconds, where it is the cache that had it
 
     @property
     def wire_id(self) -> str:
@@ -114,19 +114,28 @@ class StreamRecord:
         self._pieces.clear()
 
 
-def replay_of(stored: Stored, answer: bytes, caller: Caller, usage: Usage) -> Replay:
-    """The answer that was stored, for a caller who has this left."""
+def replay_of(
+    request_id: uuid.UUID,
+    deployment: str,
+    answer: bytes,
+    caller: Caller,
+    usage: Usage,
+    *,
+    cached_for: int | None = None,
+) -> Replay:
+    """The answer that was stored of this request, for a caller who has this left."""
     kept = orjson.loads(answer)
     return Replay(
-        request_id=stored.request_id,
+        request_id=request_id,
         caller=caller,
         usage=usage,
-        deployment=stored.deployment,
+        deployment=deployment,
         lowered_max_tokens=kept["max_tokens"],
         body=kept.get("body"),
         head=kept.get("head", {}),
         choices=tuple(kept.get("choices", ())),
         last=kept.get("last"),
+        cached_for=cached_for,
     )
 
 

@@ -28,7 +28,7 @@ from gateway.errors import AnswerNotKept, StoreUnavailable
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
 from gateway.idempotency.claims import ADMISSION_SECONDS, Claim, Claims, Stored, in_use
 from gateway.idempotency.key import HEADER, IdempotencyKey
-from gateway.types import Caller, Keep, Reply, Reservation, StreamReply
+from gateway.types import Caller, Keep, Outcome, Reply, Reservation, StreamReply
 from gateway.what_is_left import what_is_left
 
 _MARGIN_SECONDS: Final = 5.0  # clocks drift
@@ -73,6 +73,9 @@ class Held:
         self.is_answered = True
         return lambda: self._store(self._record.kept(reservation, last))
 
+    def settled(self, outcome: Outcome) -> None:
+        """Nothing to do: what it keeps was kept before."""
+
     async def _store(self, answer: bytes | None) -> None:
         if answer is not None and len(answer) > self._most_bytes:
             answer = None
@@ -87,7 +90,7 @@ class Held:
             raise in_use(self._claim.key)
 
 
-Work = Callable[[Held], Awaitable[Reply | StreamReply]]
+Work = Callable[[Held], Awaitable[Reply | StreamReply | Replay]]
 
 
 class Once:
@@ -148,7 +151,7 @@ class Once:
                 metadata={"max": self._most_bytes},
             )
         usage = await what_is_left(self._quota, caller)
-        return replay_of(stored, stored.answer, caller, usage)
+        return replay_of(stored.request_id, stored.deployment, stored.answer, caller, usage)
 
     async def _release(self, claim: Claim) -> None:
         """Gives up the key, also when the caller's task is cancelled meanwhile."""

@@ -88,8 +88,8 @@ class Admission:
         """What costs nothing to refuse: the model, the prompt's tokens, the output that is asked
         for, and what all that is to be booked as.
         """
-        row = self._model_for(caller, request.model)
-        families = _families(row, [self._model_for(caller, name) for name in request.fallbacks])
+        row = self.model_for(caller, request.model)
+        families = _families(row, [self.model_for(caller, name) for name in request.fallbacks])
         size = await self.size_of(request, caller.limits)
         prompt_tokens = counted(size, families)
         asked = self._output_tokens(caller.limits, row.entry, request, prompt_tokens)
@@ -119,7 +119,8 @@ class Admission:
         except NotLiving as error:
             raise StoreUnavailable("This server was cut off for a moment. Try again.") from error
 
-    def _model_for(self, caller: Caller, name: str) -> ModelRow:
+    def model_for(self, caller: Caller, name: str) -> ModelRow:
+        """The model of this name; UnknownModel, or ModelNotInPlan."""
         row = self.catalogue.find(name)
         tier = caller.limits.tier
         if row is not None and row.targets and gates.may_use(tier, row.entry.tier):
