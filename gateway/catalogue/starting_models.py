@@ -10,7 +10,7 @@ from typing import Final
 from billing.models import Tier
 
 _LAST: Final = 1_000
-_OPENROUTER: Final = "https://openrouter.ai/api/v1"  # which litellm's class for it does not know
+OPENROUTER: Final = "https://openrouter.ai/api/v1"  # which litellm's class for it does not know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ DEPLOYMENTS: Final = (
         name="openrouter-deepseek",
         provider="openrouter",
         upstream_model="deepseek/deepseek-chat-v3-0324:free",
-        base_url=_OPENROUTER,
+        base_url=OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
         takes_images=False,
     ),
@@ -98,7 +98,7 @@ DEPLOYMENTS: Final = (
         name="openrouter-wizardlm",
         provider="openrouter",
         upstream_model="microsoft/wizardlm-2-8x22b",
-        base_url=_OPENROUTER,
+        base_url=OPENROUTER,
         api_key_variable="OPENROUTER_API_KEY",
         takes_tools=False,
         takes_images=False,
