@@ -7,6 +7,7 @@
 --            m:<id>   what one of the last minute's requests counts there
 --            d        the day (Unix time / 86,400 s), with its requests r and tokens t
 --            h:<id>   a request that runs: "day tokens", as they were reserved
+--            u        when the most urgent (rank 0) were last here, in ms
 -- KEYS[3]  the requests that run, where so many at once are a limit: a sorted set of ids by when
 --          their lease ends, in ms.  A process that lives renews it.
 -- KEYS[4]  who waits: a sorted set of "rank since tokens id" by until when, in ms; ranks are a
@@ -22,6 +23,8 @@ local MINUTE_MS = 61000
 local DAY_MS = 86400000
 local LEASE_MS = 30000
 local KEEP_SECONDS = 172800
+local URGENT_MS = 600000  -- so long after the most urgent came, a part is kept for more of them
+local KEPT_PART = 5
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -83,6 +86,12 @@ if ARGV[1] == 'take' then
     return -1
   end
   if since == 0 then since = now end
+  if rank == '0' then
+    redis.call('HSET', hash, 'u', now)
+  elseif now - number('u') < URGENT_MS then
+    local function others(limit) return limit < 0 and limit or limit - math.floor(limit / KEPT_PART) end
+    rpm, tpm, rpd, tpd, at_once = others(rpm), others(tpm), others(rpd), others(tpd), others(at_once)
+  end
   local place = string.format('%s %013d %d %s', rank, since, tokens, id)
   local queue, queue_tokens = 0, 0
   if redis.call('EXISTS', waiting) == 1 then queue, queue_tokens = in_front(place) end

@@ -225,6 +225,27 @@ async def test_a_newcomer_waits_behind_those_that_wait(capacity: Counted) -> Non
     assert await queue.has_turn(pro)
 
 
+async def test_where_pro_comes_a_fifth_of_everything_is_kept_for_it(capacity: Counted) -> None:
+    model = limited(requests_per_minute=15, tokens_per_minute=1_000, at_once=10)
+
+    async def taken(rank: int) -> int:
+        count = 0
+        while True:
+            try:
+                await capacity.take(model, Place(uuid.uuid4(), 10, rank))
+            except CapacityTaken:
+                return count
+            count += 1
+
+    assert await taken(1) == 10  # nobody of Pro was ever here
+    capacity.clock.ms += MINUTE
+    await capacity.took(model)
+    assert await taken(1) == 7  # of 10 at once, 2 are kept
+    assert await taken(0) == 2
+    capacity.clock.ms += 10 * MINUTE
+    assert await taken(2) == 10
+
+
 async def test_nobody_waits_in_vain(capacity: Counted) -> None:
     queue = Queue(capacity, limited(requests_per_minute=1))
     await capacity.took(queue.deployment)
