@@ -159,6 +159,18 @@ class Product:
         ).stdout
         return [json.loads(line)["token"] for line in printed.splitlines()]
 
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints, run as the product's operator would."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=REPOSITORY,
+            env=self._environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return done.stdout
+
     def _await_address(self) -> str:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:

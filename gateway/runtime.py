@@ -198,11 +198,13 @@ class Gateway:
         targets = {one.deployment: one for row in self.catalogue.usable() for one in row.targets}
         for gone in (name for name in due if name not in targets):
             self.circuits.forget(gone)
-        asked = (
-            probe(self.providers, targets[name], PROBE_SECONDS) for name in due if name in targets
+        asked = [targets[name] for name in due if name in targets]
+        answers = await asyncio.gather(
+            *(probe(self.providers, self.capacity, one, PROBE_SECONDS) for one in asked)
         )
-        for answer in await asyncio.gather(*asked):
-            self.circuits.probed(answer.deployment, succeeded=answer.answered)
+        for target, answer in zip(asked, answers, strict=True):
+            answered = answer is not None and answer.answered
+            self.circuits.probed(target.deployment, succeeded=answered)
 
     async def _ping(self) -> None:
         try:

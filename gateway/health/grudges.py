@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.health.circuits import judged
 
-GRUDGE_SECONDS: Final = 300.0
+GRUDGE_SECONDS: Final = 60.0
 _MOST: Final = 20_000
 
 

@@ -9,8 +9,10 @@ from typing import Final
 
 from django.conf import settings
 
-from accounts.identifiers import uuid7_floor
+from accounts.identifiers import uuid7, uuid7_floor
 from accounts.postgres import ReadPool
+from billing.metering.redis_store import RedisStore
+from gateway.capacity.counting import Capacity, CapacityTaken, Place
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, ProviderRejected
 from gateway.providers.client import Providers
@@ -20,6 +22,8 @@ from gateway.types import ChatRequest, Target
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 5.0
+_TOKENS: Final = 20  # what a probe takes, about
+_LAST: Final = 9  # in any queue
 _PROVEN_FOR: Final = dt.timedelta(minutes=1)
 
 # Deployments that have just answered somebody, unless their last probe says otherwise: then it
@@ -51,7 +55,7 @@ async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
 
     Each has so many seconds to answer.  Opens its own connections.  Raises PostgresUnavailable.
     """
-    pool = ReadPool(size=1)
+    pool, store = ReadPool(size=1), RedisStore(settings.REDIS_URL)
     reachability = Reachability.configured(
         settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
     )
@@ -61,15 +65,37 @@ async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
         if not targets:
             return []
         await providers.open()
-        probes = (probe(providers, target, seconds) for target in targets)
-        return list(await asyncio.gather(*probes))
+        capacity = Capacity(store)
+        probes = (probe(providers, capacity, target, seconds) for target in targets)
+        results = await asyncio.gather(*probes)
+        await capacity.finish()
+        return [one for one in results if one is not None]
     finally:
         await providers.close()
+        await store.close()
         await pool.close()
 
 
-async def probe(providers: Providers, target: Target, seconds: float) -> Probe:
-    """Asks one deployment for one token."""
+async def probe(
+    providers: Providers, capacity: Capacity, target: Target, seconds: float
+) -> Probe | None:
+    """Asks one deployment for one token, out of its capacity; None: that is all taken.
+
+    Then it serves callers, and a probe too many would make it refuse one.
+    """
+    place = Place(uuid7(), _TOKENS, rank=_LAST)
+    try:
+        await capacity.take(target, place)
+    except CapacityTaken:
+        return None
+    try:
+        return await _ask(providers, target, seconds)
+    finally:
+        if target.capacity is not None:
+            capacity.end(target, place.request_id, _TOKENS)
+
+
+async def _ask(providers: Providers, target: Target, seconds: float) -> Probe:
     request = ChatRequest(
         model=target.upstream_model,
         messages=({"role": "user", "content": "Say yes."},),

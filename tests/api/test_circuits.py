@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from gateway.health import circuits as circuits_module
+from gateway.health import grudges
 from gateway.health.circuits import FEWEST_FAILURES
 from gateway.runtime import Gateway
 from tests.api.asking import COMPLETIONS, asking, events_of
@@ -19,6 +20,12 @@ REQUESTS = 40
 AT_ONCE = 4
 GOOD_BODY = Provider.body
 ERROR_EVENT = event({"error": {"message": "overloaded", "code": 529}})
+
+
+@pytest.fixture
+def many_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One person stands for many: nobody is sent elsewhere for having been failed before."""
+    monkeypatch.setattr(grudges, "GRUDGE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -45,6 +52,7 @@ async def ask(client: httpx.AsyncClient, person: Person, *, stream: bool = False
     return await client.post(COMPLETIONS, json=body, headers=person.headers)
 
 
+@pytest.mark.usefixtures("many_people")
 @pytest.mark.parametrize("how", ["500", "503", "429", "401", "rubbish"])
 async def test_of_a_sick_provider_only_the_first_few_callers_notice_and_all_are_answered(
     client: httpx.AsyncClient,
@@ -66,6 +74,19 @@ async def test_of_a_sick_provider_only_the_first_few_callers_notice_and_all_are_
     assert (await counters(alice)).hour_requests == REQUESTS
 
 
+async def test_who_was_failed_is_sent_elsewhere_at_once_and_the_others_are_not_yet(
+    client: httpx.AsyncClient, alice: Person, bob: Person, sick: Provider, gateway: Gateway
+) -> None:
+    fall_ill(sick, "500")
+    for _ in range(3):
+        assert (await ask(client, alice)).headers["x-scalix-provider"] == "well"
+    assert len(sick.asked) == 1
+    assert not gateway.circuits.is_open("sick")
+    fall_ill(sick, "well")
+    assert (await ask(client, bob)).headers["x-scalix-provider"] == "sick"
+
+
+@pytest.mark.usefixtures("many_people")
 async def test_streams_that_are_cut_open_it_too(
     client: httpx.AsyncClient, alice: Person, sick: Provider, ledger_rows: LedgerRows
 ) -> None:
@@ -80,6 +101,7 @@ async def test_streams_that_are_cut_open_it_too(
     assert len(charged) == REQUESTS - FEWEST_FAILURES
 
 
+@pytest.mark.usefixtures("many_people")
 async def test_it_is_asked_again_when_a_probe_is_answered_and_not_before(
     client: httpx.AsyncClient,
     alice: Person,
@@ -111,6 +133,7 @@ async def test_it_is_asked_again_when_a_probe_is_answered_and_not_before(
     assert len(await ledger_rows()) == FEWEST_FAILURES + 2  # probes are nobody's requests
 
 
+@pytest.mark.usefixtures("many_people")
 async def test_a_probe_that_is_refused_was_answered(
     client: httpx.AsyncClient,
     alice: Person,

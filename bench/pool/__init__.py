@@ -1,0 +1,1 @@
+"""A pool of simulated providers behind the running product, and people who use it."""
