@@ -15,6 +15,7 @@ from accounts.admin import ViewOnly
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
 from gateway.providers.reachability import Reachability
+from gateway.providers.ways import way_of
 from gateway.safety import admin as safety_admin
 from gateway.safety import case_admin
 
@@ -115,7 +116,8 @@ class DeploymentAdmin(ModelAdmin):
     """Providers' models, and whether they can be called.  Keys are named here and never shown."""
 
     form = DeploymentForm
-    list_display = ("name", "state", "answers", "provider", "upstream", "enabled")
+    list_display = ("name", "state", "answers", "provider", "way", "upstream", "enabled")
+    readonly_fields = ("way",)
     list_filter = ("provider", "enabled")
     search_fields = ("name", "provider", "upstream_model")
     inlines = (Serves,)
@@ -124,7 +126,7 @@ class DeploymentAdmin(ModelAdmin):
         (None, {"fields": ("name", "enabled")}),
         (
             "The provider's model",
-            {"fields": (("provider",), ("upstream_model", "upstream_model_variable"))},
+            {"fields": (("provider", "way"), ("upstream_model", "upstream_model_variable"))},
         ),
         (
             "Where and with which key",
@@ -182,6 +184,11 @@ class DeploymentAdmin(ModelAdmin):
         if deployment.answered is None:
             return "–"
         return (None, f"{deployment.answered_ms:,} ms") if deployment.answered else "failed"
+
+    @display(description="how it is called")
+    def way(self, deployment: Deployment) -> str:
+        """Over which wire, and who translates."""
+        return way_of(deployment.provider).value if deployment.provider else "–"
 
     @display(description="upstream model")
     def upstream(self, deployment: Deployment) -> str:

@@ -8,12 +8,19 @@ from typing import Any, Final
 from gateway.errors import ProviderUnavailable
 from gateway.providers import failures, translation
 from gateway.providers.connections import CheckedConnections
-from gateway.providers.litellm_call import LitellmCall
+from gateway.providers.litellm_call import LitellmCall, refuse_remote_attachments
+from gateway.providers.native.anthropic import Anthropic
+from gateway.providers.native.gemini import Gemini
+from gateway.providers.native.wire import Call, Dialect, NativeWire
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.reachability import Reachability, objection_to_form
+from gateway.providers.transport import Transport
 from gateway.types import ChatRequest, Target
 
 _PUBLIC_ONLY: Final = Reachability()
+
+DIALECTS: Final[dict[str, Dialect]] = {"anthropic": Anthropic(), "gemini": Gemini()}
+"""Of the providers whose wire is their own and is read here, by litellm's names."""
 
 
 class Providers:
@@ -22,17 +29,19 @@ class Providers:
     def __init__(
         self, *, connect: float, silence: float, reachability: Reachability = _PUBLIC_ONLY
     ) -> None:
-        self._openai_wire = OpenAIWire(connect=connect, silence=silence)
+        self._transport = Transport(connect=connect, silence=silence)
+        self._openai_wire = OpenAIWire(self._transport)
+        self._native_wire = NativeWire(self._transport)
         self._litellm = LitellmCall(silence=silence)
         self._reachability = reachability
 
     async def open(self) -> None:
         """Opens the connections' pool and imports litellm."""
-        await asyncio.gather(self._openai_wire.open(), translation.warm())
+        await asyncio.gather(self._transport.open(), translation.warm())
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._openai_wire.close()
+        await self._transport.close()
 
     async def complete(self, target: Target, request: ChatRequest) -> dict[str, Any]:
         """OpenAI's `chat.completion` from this deployment.
@@ -42,6 +51,8 @@ class Providers:
         connections = CheckedConnections(target, self._reachability)
         try:
             with connections:
+                if target.provider in DIALECTS:
+                    return await self._native_wire.complete(_native_call(target, request))
                 wire = _wire_of(target)
                 if wire is not None:
                     return await self._openai_wire.complete(wire, request)
@@ -55,11 +66,7 @@ class Providers:
         """OpenAI's `chat.completion.chunk`s; raises StreamCut once the first has come."""
         connections = CheckedConnections(target, self._reachability)
         with connections:
-            wire = _wire_of(target)
-        if wire is not None:
-            chunks = self._openai_wire.stream(wire, request)
-        else:
-            chunks = self._litellm.stream(target, request)
+            chunks = self._chunks(target, request)
         async with aclosing(chunks):
             while True:
                 try:
@@ -71,10 +78,35 @@ class Providers:
                     raise _for_the_address(failure, connections) from failure.__cause__
                 yield chunk
 
+    def _chunks(self, target: Target, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
+        if target.provider in DIALECTS:
+            return self._native_wire.stream(_native_call(target, request))
+        wire = _wire_of(target)
+        if wire is not None:
+            return self._openai_wire.stream(wire, request)
+        return self._litellm.stream(target, request)
 
-def _wire_of(target: Target) -> translation.Wire | None:
+
+def _native_call(target: Target, request: ChatRequest) -> Call:
+    """What is sent to a provider with a wire of its own.
+
+    InvalidRequest or ProviderUnavailable for what can't be put into its form.
+    """
+    _require_form(target)
+    refuse_remote_attachments(request)
+    try:
+        return DIALECTS[target.provider].call(target, request)
+    except Exception as error:  # litellm's classes raise what they happen to meet
+        raise translation.failure_to_translate(error, target.provider) from error
+
+
+def _require_form(target: Target) -> None:
     if target.base_url is not None and objection_to_form(target.base_url):
         raise failures.misconfigured()
+
+
+def _wire_of(target: Target) -> translation.Wire | None:
+    _require_form(target)
     try:
         return translation.wire_of(target)
     except Exception as error:  # a staff-made deployment that litellm can make nothing of

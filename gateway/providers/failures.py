@@ -10,12 +10,34 @@ from gateway.providers.reachability import SETTING
 # Wrong on the caller's side: another provider would say the same.  401 to 404 are about our
 # credential or our model name, which is not the caller's doing.
 _CALLERS_FAULT: Final = frozenset({400, 413, 415, 422})
+# Said with a 400 by some, though it is about who pays: OpenAI's codes, Gemini's reasons, and how
+# Anthropic's and Gemini's texts begin.
+_ABOUT_US: Final = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "account_deactivated",
+    }
+    | {"invalid_api_key", "billing_error", "API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED"}
+)
+_ABOUT_US_TEXTS: Final = (
+    "your credit balance is too low",
+    "api key not valid",
+    "api key expired",
+    "your account is not active",
+    "user location is not supported",
+)
 _LONGEST_QUOTE: Final = 500
 
 
 def failure_of(status: int, body: bytes) -> ProviderFailure:
     """The failure that an upstream's error response stands for."""
     said = _message_in(body)
+    if status in _CALLERS_FAULT and _is_about_us(body, said):
+        return ProviderUnavailable(
+            "The provider refused our account.", code="provider_refused_account"
+        )
     if status in _CALLERS_FAULT:
         return ProviderRejected(
             f"The provider refused the request: {said}"
@@ -87,6 +109,20 @@ def _error_in(body: bytes) -> dict[str, Any]:
         parsed = parsed[0]
     error = parsed.get("error") if isinstance(parsed, dict) else None
     return error if isinstance(error, dict) else {}
+
+
+def _is_about_us(body: bytes, said: str) -> bool:
+    """Whether a refusal is about our account or key; by its code, or how its text begins.
+
+    Not by what stands inside the text: there a caller's own words may be quoted.
+    """
+    error = _error_in(body)
+    details = error.get("details")
+    reasons = [one.get("reason") for one in details if isinstance(one, dict)] if (
+        isinstance(details, list)
+    ) else []  # fmt: skip
+    codes = {_text(value) for value in (error.get("code"), error.get("type"), *reasons)}
+    return bool(codes & _ABOUT_US) or said.lower().startswith(_ABOUT_US_TEXTS)
 
 
 def _message_in(body: bytes) -> str:

@@ -1,5 +1,6 @@
 """Providers that do not speak the OpenAI wire: through `litellm.acompletion`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -44,7 +45,11 @@ class LitellmCall:
         started = False
         async with aclosing(await self._call(target, request)) as chunks:
             try:
-                async for chunk in chunks:
+                while True:
+                    async with asyncio.timeout(self._silence):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
                     yield chunk.model_dump(exclude_none=True)
                     started = True
             except Exception as error:
@@ -52,21 +57,22 @@ class LitellmCall:
                 raise (failures.cut_off(failure) if started else failure) from error
 
     async def _call(self, target: Target, request: ChatRequest) -> Any:
-        _refuse_remote_attachments(request)
+        refuse_remote_attachments(request)
         if target.provider in _UNCHECKED:
             raise failures.misconfigured()
         try:
-            return await library().acompletion(
-                model=f"{target.provider}/{target.upstream_model}",
-                messages=messages_of(request),
-                api_base=target.base_url,
-                api_key=target.api_key or _NO_KEY,
-                timeout=self._silence,
-                num_retries=0,
-                max_retries=0,
-                _skip_mcp_handler=True,  # else tools make litellm import its proxy
-                **parameters_of(request),
-            )
+            async with asyncio.timeout(self._silence):  # not all of its providers heed theirs
+                return await library().acompletion(
+                    model=f"{target.provider}/{target.upstream_model}",
+                    messages=messages_of(request),
+                    api_base=target.base_url,
+                    api_key=target.api_key or _NO_KEY,
+                    timeout=self._silence,
+                    num_retries=0,
+                    max_retries=0,
+                    _skip_mcp_handler=True,  # else tools make litellm import its proxy
+                    **parameters_of(request),
+                )
         except Exception as error:  # litellm raises what its providers' libraries raise, too
             raise _failure(error) from error
 
@@ -108,7 +114,7 @@ def _body_in(said: str) -> bytes:
     return said[said.find("{") : said.rfind("}") + 1].encode()
 
 
-def _refuse_remote_attachments(request: ChatRequest) -> None:
+def refuse_remote_attachments(request: ChatRequest) -> None:
     """Refuses what litellm would fetch from here, for providers that take only inline data."""
     for message in request.messages:
         content = message.get("content")

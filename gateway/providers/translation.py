@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.providers import failures
 from gateway.types import ChatRequest, Target
 
@@ -116,7 +116,6 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
     InvalidRequest for a parameter that the provider does not know, ProviderUnavailable where
     litellm can make nothing of the request for this deployment.
     """
-    litellm = library()
     asked = parameters_of(request)
     try:
         mapped = wire.config.map_openai_params(
@@ -130,11 +129,16 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
             headers={},
         )
         return orjson.dumps(body)
-    except litellm.UnsupportedParamsError as error:
-        raise InvalidRequest(str(error.message), code="unsupported_parameter") from error
     except Exception as error:  # its classes raise what they happen to meet
-        logger.warning("litellm can't translate for %s: %s", wire.url, type(error).__name__)
-        raise failures.untranslatable() from error
+        raise failure_to_translate(error, wire.url) from error
+
+
+def failure_to_translate(error: Exception, where: str) -> GatewayError:
+    """What it comes to that litellm can't put a request into a provider's form."""
+    if isinstance(error, library().UnsupportedParamsError):
+        return InvalidRequest(str(error.message), code="unsupported_parameter")
+    logger.warning("litellm can't translate for %s: %s", where, type(error).__name__)
+    return failures.untranslatable()
 
 
 def parameters_of(request: ChatRequest) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from gateway.providers.reachability import PrivateHost, Reachability
 from tests.gateway.cast import target
 from tests.gateway.provider import chunks, request
 
-OPENAI_WIRE, LITELLM = "openai", "gemini"
-BOTH_WAYS = (OPENAI_WIRE, LITELLM)
+OPENAI_WIRE, TRANSLATED, LITELLM = "openai", "gemini", "cohere_chat"
+ALL_WAYS = (OPENAI_WIRE, TRANSLATED, LITELLM)
 
 # At {port} a listener counts, on both loopback addresses.  What these mean is a private address,
 # at a client's first glance or only at the resolver's.
@@ -203,7 +203,7 @@ def run(work: Coroutine[Any, Any, Any], loop: Any = asyncio.new_event_loop) -> A
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_no_hostile_address_is_connected_to(
     listener: Listener, loop: Any, way: str, stream: bool
 ) -> None:
@@ -238,7 +238,7 @@ def test_whatever_library_litellm_takes_for_a_provider(
     assert listener.reached == []
 
 
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_what_is_allowed_is_called(listener: Listener, loop: Any, way: str) -> None:
     async def call() -> list[str]:
         async with opened(f"127.0.0.1:{listener.port}") as providers:
@@ -252,7 +252,7 @@ def test_what_is_allowed_is_called(listener: Listener, loop: Any, way: str) -> N
     assert set(listener.reached) == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed_there(
     listener: Listener, resolver: Callable[[Resolve], None], way: str
 ) -> None:
@@ -276,7 +276,7 @@ def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed_there(
     assert set(listener.reached) == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_of_several_addresses_the_private_ones_are_left_out(
     listener: Listener, resolver: Callable[[Resolve], None], way: str
 ) -> None:
@@ -290,7 +290,7 @@ def test_of_several_addresses_the_private_ones_are_left_out(
     assert set(listener.reached) == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_a_name_that_is_allowed_leads_into_ones_own_network(
     listener: Listener, resolver: Callable[[Resolve], None], way: str
 ) -> None:
@@ -306,7 +306,7 @@ def test_a_name_that_is_allowed_leads_into_ones_own_network(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-@pytest.mark.parametrize("way", BOTH_WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_a_redirect_leads_to_no_private_address(
     listener: Listener, loop: Any, way: str, stream: bool
 ) -> None:
@@ -320,7 +320,7 @@ def test_a_redirect_leads_to_no_private_address(
             url = f"http://127.0.0.1:{listener.port}/v1"
             return await outcome(providers, url, way, stream=stream)
 
-    assert run(call(), loop) == ("provider_307" if way == OPENAI_WIRE else "provider_misconfigured")
+    assert run(call(), loop) == ("provider_misconfigured" if way == LITELLM else "provider_307")
     assert set(listener.reached) == {"127.0.0.1"}
 
 
