@@ -10,7 +10,13 @@ import uvloop
 from bench.ledger import Ledger
 from bench.report import as_json, checks, table
 from bench.rounds import measure_all, requests_of
-from bench.servers import running_double, running_passthrough, running_product, state_folder
+from bench.servers import (
+    running_anthropic,
+    running_double,
+    running_passthrough,
+    running_product,
+    state_folder,
+)
 
 
 def main() -> int:
@@ -25,15 +31,16 @@ def main() -> int:
     with (
         state_folder() as var,
         running_double() as double,
-        running_product(double, var) as (product, running),
+        running_anthropic() as anthropic,
+        running_product(double, anthropic, var) as (product, translated, running),
         running_passthrough(double) as yardstick,
     ):
-        servers = (product, yardstick)
+        servers = (product, translated, yardstick)
         rounds = uvloop.run(measure_all(servers, options.rounds, options.requests))
-        expected = requests_of(options.rounds, options.requests)
+        expected = 2 * requests_of(options.rounds, options.requests)
         _check_ledger(Ledger(running.dsn), expected)
     print(json.dumps(as_json(rounds), indent=2) if options.json else table(rounds))
-    return 1 if options.check and not all(check.met for check in checks(rounds["product"])) else 0
+    return 1 if options.check and not all(check.met for check in checks(rounds)) else 0
 
 
 def _warn_of_company() -> None:

@@ -20,6 +20,8 @@ from tests.upstream.double import UpstreamDouble
 # Enough pro accounts that none meets its concurrency limit of 20.
 ACCOUNTS: Final = 8
 MODEL: Final = "scalix-free"
+TRANSLATED: Final = "translated"
+_ANTHROPIC_VARIABLE: Final = "BENCH_ANTHROPIC_URL"
 
 
 @functools.cache  # once this process is pinned it may use one core only
@@ -32,10 +34,17 @@ def cores() -> tuple[int, int]:
 
 
 @contextmanager
-def running_product(double: UpstreamDouble, var: Path) -> Iterator[tuple[Server, Product]]:
-    """The product with one web process and everything switched on, as `make run` starts it."""
+def running_product(
+    double: UpstreamDouble, anthropic: str, var: Path
+) -> Iterator[tuple[Server, Server, Product]]:
+    """The product with one web process and everything switched on, as `make run` starts it.
+
+    It is two servers to measure: a model that is passed through, and one that is translated.
+    """
     web_core, other_core = cores()
-    with Product(var, upstream=double.base_url) as product:
+    settings = {_ANTHROPIC_VARIABLE: anthropic}
+    with Product(var, upstream=double.base_url, settings=settings) as product:
+        _add_translated(product, var)
         emails = [f"bench-{number}@example.com" for number in range(ACCOUNTS)]
         tokens = product.issue_tokens(emails, "pro")
         pin_family(product.state().supervisor.pid, other_core)
@@ -43,30 +52,52 @@ def running_product(double: UpstreamDouble, var: Path) -> Iterator[tuple[Server,
         for pid in web:
             pin(pid, web_core)
         [postgres], [valkey] = product.pids("postgres"), product.pids("valkey")
-        yield (
+        passed, translated = (
             Server(
-                name="product",
-                target=Target(product.base_url, MODEL, tokens),
+                name=name,
+                target=Target(product.base_url, model, tokens),
                 web=web,
                 beside={"Postgres": postgres, "Valkey": valkey},
-            ),
-            product,
+            )
+            for name, model in (("product", MODEL), ("translated", TRANSLATED))
         )
+        yield passed, translated, product
+
+
+def _add_translated(product: Product, var: Path) -> None:
+    """A public model at a provider that speaks Anthropic's wire."""
+    parameters = {"model": "anthropic/claude-sonnet-5-5", "api_base": f"${{{_ANTHROPIC_VARIABLE}}}"}
+    path = var / "translated.yaml"
+    entry = {"model_name": TRANSLATED, "litellm_params": parameters}
+    path.write_text(json.dumps({"model_list": [entry]}), encoding="utf-8")  # JSON is YAML
+    product.manage("sync_models", str(path))
 
 
 @contextmanager
 def running_passthrough(double: UpstreamDouble) -> Iterator[Server]:
     """The yardstick: see `passthrough`."""
+    with _running("bench.passthrough", double.base_url, core=cores()[0]) as (base_url, pid):
+        yield Server("pass-through", Target(base_url, "double-small", ["none"]), [pid])
+
+
+@contextmanager
+def running_anthropic() -> Iterator[str]:
+    """The address of the upstream on Anthropic's wire, on the core of the rest."""
+    with _running("bench.anthropic_upstream", core=cores()[1]) as (base_url, _):
+        yield base_url
+
+
+@contextmanager
+def _running(module: str, *arguments: str, core: int) -> Iterator[tuple[str, int]]:
+    """A server of ours on this core: its base URL and its process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.passthrough", double.base_url],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
         base_url = json.loads(process.stdout.readline())["base_url"]
-        pin(process.pid, cores()[0])
-        yield Server("pass-through", Target(base_url, "double-small", ["none"]), [process.pid])
+        pin(process.pid, core)
+        yield base_url, process.pid
     finally:
         process.terminate()
         process.wait(timeout=10)

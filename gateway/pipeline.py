@@ -75,7 +75,7 @@ async def _answer(
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
-    trail = Trail(partial(gateway.saw, caller.account_id))
+    trail = Trail(partial(gateway.saw, reservation))
     turns = gateway.capacity.turns(reservation)
     try:
         async with asyncio.timeout(_seconds_left(reservation)):

@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import gc
 import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -42,7 +41,7 @@ from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.route import Router
 from gateway.steps.settle import Settlement
-from gateway.types import Caller, Presented
+from gateway.types import Caller, Presented, Reservation, Target
 from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
@@ -183,10 +182,10 @@ class Gateway:
             )
         )
 
-    def saw(self, account_id: uuid.UUID, deployment: str, outcome: str) -> None:
-        """Notes what an attempt for this account came to."""
-        self.circuits.saw(deployment, outcome)
-        self.grudges.saw(account_id, deployment, outcome)
+    def saw(self, reservation: Reservation, target: Target, outcome: str, ended: bool) -> None:
+        """Notes what an attempt for this request came to; `ended`: how its stream did, at last."""
+        self.circuits.saw(target.deployment, outcome, ended=ended)
+        self.grudges.saw(reservation.caller.account_id, target.deployment, outcome)
 
     async def _write_refusals(self) -> None:
         await self.refusals.write(self.reads)
@@ -196,15 +195,23 @@ class Gateway:
         if not (due := self.circuits.to_probe()):
             return
         targets = {one.deployment: one for row in self.catalogue.usable() for one in row.targets}
-        for gone in (name for name in due if name not in targets):
-            self.circuits.forget(gone)
-        asked = [targets[name] for name in due if name in targets]
+        for gone in (line for line in due if line.deployment not in targets):
+            self.circuits.forget(gone.deployment)
+        asked = [line for line in due if line.deployment in targets]
         answers = await asyncio.gather(
-            *(probe(self.providers, self.capacity, one, PROBE_SECONDS) for one in asked)
+            *(
+                probe(
+                    self.providers,
+                    self.capacity,
+                    targets[line.deployment],
+                    PROBE_SECONDS,
+                    stream=line.streams,
+                )
+                for line in asked
+            )
         )
-        for target, answer in zip(asked, answers, strict=True):
-            answered = answer is not None and answer.answered
-            self.circuits.probed(target.deployment, succeeded=answered)
+        for line, answer in zip(asked, answers, strict=True):
+            self.circuits.probed(line, succeeded=answer is not None and answer.answered)
 
     async def _ping(self) -> None:
         try:

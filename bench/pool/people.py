@@ -42,6 +42,7 @@ class People:
     base_url: str
     model: str
     asked: list[Asked] = field(default_factory=list)
+    waiting: set[asyncio.Task[Asked]] = field(default_factory=set)
 
     async def ask(self, token: str, *, stream: bool = False) -> Asked:
         """One request; whatever comes of it is noted, and nothing raised.
@@ -85,14 +86,19 @@ class People:
 
     async def ask_steadily(
         self, tokens: list[str], a_second: float, seconds: float, *, stream: bool = False
-    ) -> list[Asked]:
+    ) -> None:
         """Starts so many requests a second, whether the ones before are answered or not."""
-        tasks = []
         begun, dealt = time.monotonic(), itertools.cycle(tokens)
         for number in range(int(a_second * seconds)):
             await asyncio.sleep(max(0.0, begun + number / a_second - time.monotonic()))
-            tasks.append(asyncio.create_task(self.ask(next(dealt), stream=stream)))
-        return list(await asyncio.gather(*tasks))
+            task = asyncio.create_task(self.ask(next(dealt), stream=stream))
+            self.waiting.add(task)
+            task.add_done_callback(self.waiting.discard)
+        await self.are_answered()
+
+    async def are_answered(self) -> None:
+        """Returns when nobody waits for an answer any more."""
+        await asyncio.gather(*self.waiting)
 
 
 def share(part: int, whole: int) -> float:

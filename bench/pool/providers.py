@@ -28,6 +28,7 @@ class Call:
 
     mark: str
     at: float  # time.monotonic
+    is_stream: bool = False
     outcome: str = "open"
 
 
@@ -66,7 +67,7 @@ class SimulatedProvider:
         now = time.monotonic()
         prompt = body["messages"][-1]["content"]
         found = _MARK.search(prompt)
-        call = Call(found[1] if found else "", now)
+        call = Call(found[1] if found else "", now, is_stream=bool(body.get("stream")))
         self.calls.append(call)
         if self._is_over_its_limit(now):
             call.outcome = "429"

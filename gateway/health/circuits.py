@@ -14,17 +14,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS: Final = 10
 FEWEST_FAILURES: Final = 5
+FEWEST_CUTS: Final = 2
+"""Of streams that broke off: no other provider can make up for those."""
 _OPENS_AT: Final = 0.5  # of the window's answers
 _FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two probes of a deployment that stays away, at most."""
 
+_REMEMBERED_SECONDS: Final = 60.0
 _GOOD: Final = "completed"  # a stream that has begun is judged when it ends
 _PROVIDERS_FAULT: Final = "provider_"
 
@@ -73,62 +76,108 @@ class _Circuit:
         return sum(second.bad for second in self.seconds)
 
 
+class Line(NamedTuple):
+    """What a circuit is of: all of a deployment's answers, or how its streams end.
+
+    One that cuts its streams may well give whole answers; then only streams are sent elsewhere.
+    """
+
+    deployment: str
+    streams: bool = False
+
+    @property
+    def fewest(self) -> int:
+        """The failures that it takes to open."""
+        return FEWEST_CUTS if self.streams else FEWEST_FAILURES
+
+    def __str__(self) -> str:
+        return f"{self.deployment}, streams" if self.streams else self.deployment
+
+
 class Circuits:
     """The circuits of all deployments as this process sees them."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._circuits: dict[str, _Circuit] = {}
+        self._circuits: dict[Line, _Circuit] = {}
+        self._closed: dict[Line, tuple[float, float]] = {}  # the last pause, and since when
 
-    def saw(self, deployment: str, outcome: str) -> None:
-        """Notes what an attempt came to; may open the deployment's circuit."""
+    def saw(self, deployment: str, outcome: str, *, ended: bool = False) -> None:
+        """Notes what an attempt came to; may open a circuit of its deployment.
+
+        `ended`: it is how a stream ended that had begun.
+        """
         good = judged(outcome)
         if good is None:
             return
-        circuit = self._circuits.get(deployment)
-        if circuit is None:
-            if good:  # nothing bad is known of it: the usual case keeps no record
-                return
-            circuit = self._circuits[deployment] = _Circuit()
-        if circuit.pause:
-            return  # what was sent before it opened, or when nothing else was left
-        now = self._now()
-        circuit.note(now, good=good)
-        bad, all_answers = circuit.bad, circuit.bad + circuit.good
-        if bad == 0:
-            del self._circuits[deployment]
-        elif bad >= FEWEST_FAILURES and bad >= _OPENS_AT * all_answers:
-            circuit.pause, circuit.probe_at = _FIRST_PAUSE, now + _FIRST_PAUSE
-            logger.warning(
-                "circuit of %s opened: %d of %d answers failed in %d s, the last with %s",
-                *(deployment, bad, all_answers, WINDOW_SECONDS, outcome),
-            )
+        if ended:
+            self._note(Line(deployment, streams=True), outcome, good=good)
+        if good or not ended:
+            self._note(Line(deployment), outcome, good=good)
 
-    def is_open(self, deployment: str) -> bool:
-        """Whether callers' requests should rather go elsewhere."""
-        circuit = self._circuits.get(deployment)
-        return circuit is not None and circuit.pause > 0
+    def is_open(self, deployment: str, *, stream: bool = False) -> bool:
+        """Whether callers' requests, or streams, should rather go elsewhere."""
+        if not self._circuits:
+            return False
+        return self._is_open(Line(deployment)) or (
+            stream and self._is_open(Line(deployment, streams=True))
+        )
 
-    def to_probe(self) -> list[str]:
+    def to_probe(self) -> list[Line]:
         """The open ones whose pause is over; each is given once, until `probed` is told."""
         now = self._now()
-        due = [name for name, one in self._circuits.items() if one.pause and one.probe_at <= now]
-        for name in due:
-            self._circuits[name].probe_at = float("inf")
+        due = [line for line, one in self._circuits.items() if one.pause and one.probe_at <= now]
+        for line in due:
+            self._circuits[line].probe_at = float("inf")
         return due
 
-    def probed(self, deployment: str, *, succeeded: bool) -> None:
+    def probed(self, line: Line, *, succeeded: bool) -> None:
         """Closes the circuit, or has it wait twice as long for the next probe."""
-        circuit = self._circuits.get(deployment)
+        circuit = self._circuits.get(line)
         if circuit is None:
             return
         if succeeded:
-            del self._circuits[deployment]
-            logger.warning("circuit of %s closed: a probe was answered", deployment)
+            del self._circuits[line]
+            self._closed[line] = (circuit.pause, self._now())
+            logger.warning("circuit of %s closed: a probe was answered", line)
             return
         circuit.pause = min(2 * circuit.pause, LONGEST_PAUSE)
         circuit.probe_at = self._now() + circuit.pause
 
     def forget(self, deployment: str) -> None:
         """Drops what is known of a deployment that is no longer in the catalogue."""
-        self._circuits.pop(deployment, None)
+        for line in (Line(deployment), Line(deployment, streams=True)):
+            self._circuits.pop(line, None)
+            self._closed.pop(line, None)
+
+    def _is_open(self, line: Line) -> bool:
+        circuit = self._circuits.get(line)
+        return circuit is not None and circuit.pause > 0
+
+    def _note(self, line: Line, outcome: str, *, good: bool) -> None:
+        circuit = self._circuits.get(line)
+        if circuit is None:
+            if good:  # nothing bad is known of it: the usual case keeps no record
+                return
+            circuit = self._circuits[line] = _Circuit()
+        if circuit.pause:
+            return  # what was sent before it opened, or when nothing else was left
+        now = self._now()
+        circuit.note(now, good=good)
+        bad, all_answers = circuit.bad, circuit.bad + circuit.good
+        if bad == 0:
+            del self._circuits[line]
+        elif bad >= line.fewest and bad >= _OPENS_AT * all_answers:
+            circuit.pause = self._pause_of(line, now)
+            circuit.probe_at = now + circuit.pause
+            logger.warning(
+                "circuit of %s opened: %d of %d answers failed in %d s, the last with %s",
+                *(line, bad, all_answers, WINDOW_SECONDS, outcome),
+            )
+
+    def _pause_of(self, line: Line, now: float) -> float:
+        """The first pause; longer where a probe has closed it a moment ago, and was mistaken."""
+        pause, closed_at = self._closed.pop(line, (0.0, -_REMEMBERED_SECONDS))
+        if now - closed_at >= _REMEMBERED_SECONDS:
+            return _FIRST_PAUSE
+        return min(2 * pause, LONGEST_PAUSE)

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import logging
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,8 @@ from gateway.types import ChatRequest, Target
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 5.0
-_TOKENS: Final = 20  # what a probe takes, about
+_STREAMED_TOKENS: Final = 16  # enough that a stream may break off on the way
+_TOKENS: Final = 30  # what a probe takes, about
 _LAST: Final = 9  # in any queue
 _PROVEN_FOR: Final = dt.timedelta(minutes=1)
 
@@ -77,10 +79,16 @@ async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
 
 
 async def probe(
-    providers: Providers, capacity: Capacity, target: Target, seconds: float
+    providers: Providers,
+    capacity: Capacity,
+    target: Target,
+    seconds: float,
+    *,
+    stream: bool = False,
 ) -> Probe | None:
-    """Asks one deployment for one token, out of its capacity; None: that is all taken.
+    """Asks one deployment for one token, or for a short stream, out of its capacity.
 
+    None: that is all taken.
     Then it serves callers, and a probe too many would make it refuse one.
     """
     place = Place(uuid7(), _TOKENS, rank=_LAST)
@@ -89,23 +97,29 @@ async def probe(
     except CapacityTaken:
         return None
     try:
-        return await _ask(providers, target, seconds)
+        return await _ask(providers, target, seconds, stream=stream)
     finally:
         if target.capacity is not None:
             capacity.end(target, place.request_id, _TOKENS)
 
 
-async def _ask(providers: Providers, target: Target, seconds: float) -> Probe:
+async def _ask(providers: Providers, target: Target, seconds: float, *, stream: bool) -> Probe:
     request = ChatRequest(
         model=target.upstream_model,
         messages=({"role": "user", "content": "Say yes."},),
-        max_tokens=1,
+        stream=stream,
+        max_tokens=_STREAMED_TOKENS if stream else 1,
     )
     since = time.monotonic()
     error, answered = "", False
     try:
         async with asyncio.timeout(seconds):
-            await providers.complete(target, request)
+            if stream:
+                async with aclosing(providers.stream(target, request)) as chunks:
+                    async for _ in chunks:
+                        pass
+            else:
+                await providers.complete(target, request)
     except TimeoutError:
         error = f"no answer within {seconds:g} s"
     except GatewayError as failure:

@@ -1,6 +1,7 @@
 """Providers that do not speak the OpenAI wire: through `litellm.acompletion`."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -42,19 +43,24 @@ class LitellmCall:
         self, target: Target, request: ChatRequest
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's chunks.  A ProviderFailure before the first, StreamCut after it."""
-        started = False
+        started = says = False
         async with aclosing(await self._call(target, request)) as chunks:
             try:
                 while True:
                     async with asyncio.timeout(self._silence):
                         chunk = await anext(chunks, None)
                     if chunk is None:
-                        return
-                    yield chunk.model_dump(exclude_none=True)
+                        break
+                    piece = chunk.model_dump(exclude_none=True)
+                    says = says or _says_something(piece)
+                    yield piece
                     started = True
             except Exception as error:
-                failure = _failure(error)
+                failure = _failure(error, request)
                 raise (failures.cut_off(failure) if started else failure) from error
+
+        if not says:  # litellm passes over what it can't read, and ends as if all were well
+            raise failures.rubbish()
 
     async def _call(self, target: Target, request: ChatRequest) -> Any:
         refuse_remote_attachments(request)
@@ -74,13 +80,16 @@ class LitellmCall:
                     **parameters_of(request),
                 )
         except Exception as error:  # litellm raises what its providers' libraries raise, too
-            raise _failure(error) from error
+            raise _failure(error, request) from error
 
 
-def _failure(error: Exception) -> ProviderFailure:
+def _failure(error: Exception, request: ChatRequest) -> ProviderFailure:
     litellm = library()
     if isinstance(error, TimeoutError | litellm.Timeout):
         return failures.timed_out()
+    if unread := [one for one in _behind(error) if isinstance(one, json.JSONDecodeError)]:
+        theirs = all(one.doc in _arguments_in(request) for one in unread)
+        return failures.untranslatable() if theirs else failures.rubbish()
     # litellm finds statuses in texts: an object's address with 403 in it is "permission denied".
     causes = [one for one in _behind(error) if _module_of(one) != "litellm"]
     if any(isinstance(one, OSError) for one in causes) and not any(map(_has_response, causes)):
@@ -99,6 +108,19 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _says_something(chunk: dict[str, Any]) -> bool:
+    """Whether a chunk has anything in it that came from the provider."""
+    deltas = (choice.get("delta") or {} for choice in chunk.get("choices") or ())
+    said = ("content", "reasoning_content", "tool_calls", "refusal")
+    return bool(chunk.get("usage")) or any(delta.get(one) for delta in deltas for one in said)
+
+
+def _arguments_in(request: ChatRequest) -> set[str]:
+    """What tools were called with, as the caller's messages have it: JSON, or meant to be."""
+    calls = (call for message in request.messages for call in message.get("tool_calls") or ())
+    return {call["function"]["arguments"] for call in calls}
 
 
 def _has_response(error: BaseException) -> bool:

@@ -25,11 +25,12 @@ from gateway.types import Attempt, ChatRequest, Target
 class Trail:
     """The attempts of one request, in order; whatever ends the request, they are recorded.
 
-    `saw` hears of each, by deployment and outcome.
+    `saw` hears what each came to, and whether that is how a stream ended that had begun.
     """
 
-    saw: Callable[[str, str], None]
+    saw: Callable[[Target, str, bool], None]
     attempts: list[Attempt] = field(default_factory=list)
+    latest: Target | None = None
     busy: dict[Target, float | None] = field(default_factory=dict)
     """Those whose capacity is taken, with the seconds until they may be asked; None: never."""
 
@@ -37,7 +38,8 @@ class Trail:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
         milliseconds = int((time.monotonic() - since) * 1000)
         self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
-        self.saw(target.deployment, outcome)
+        self.latest = target
+        self.saw(target, outcome, False)
 
     def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
         """Notes an attempt after which another deployment can be tried."""
@@ -51,7 +53,8 @@ class Trail:
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
         """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
-        self.saw(self.attempts[-1].deployment, cause or outcome)
+        if self.latest is not None:
+            self.saw(self.latest, cause or outcome, True)
         return (*self.attempts[:-1], replace(self.attempts[-1], outcome=outcome))
 
 

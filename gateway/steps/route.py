@@ -47,12 +47,12 @@ class Router:
                     able.setdefault(target.deployment, target)
         if not able:
             raise objections[0] if objections else _switched_off(reservation)
-        account_id = reservation.caller.account_id
+        account_id, stream = reservation.caller.account_id, reservation.request.stream
         return tuple(
             sorted(
                 able.values(),
                 key=lambda one: (
-                    self.circuits.is_open(one.deployment),
+                    self.circuits.is_open(one.deployment, stream=stream),
                     self.grudges.holds(account_id, one.deployment),
                 ),
             )

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.health import circuits as circuits_module
 from gateway.health import grudges
-from gateway.health.circuits import FEWEST_FAILURES
+from gateway.health.circuits import FEWEST_CUTS, FEWEST_FAILURES
 from gateway.runtime import Gateway
 from tests.api.asking import COMPLETIONS, asking, events_of
 from tests.api.conftest import CountersOf, LedgerRows, Serve
@@ -96,9 +96,9 @@ async def test_streams_that_are_cut_open_it_too(
         last = events_of((await ask(client, alice, stream=True)).text)[-1]
         cut += last != "[DONE]"
 
-    assert cut == len(sick.asked) == FEWEST_FAILURES
+    assert cut == len(sick.asked) == FEWEST_CUTS
     charged = [row for row in await ledger_rows() if row["charged"]]
-    assert len(charged) == REQUESTS - FEWEST_FAILURES
+    assert len(charged) == REQUESTS - FEWEST_CUTS
 
 
 @pytest.mark.usefixtures("many_people")

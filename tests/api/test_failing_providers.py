@@ -51,6 +51,7 @@ def _impatient(settings: Settings) -> None:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here providers fail again and again, and each failure is looked at."""
     monkeypatch.setattr("gateway.health.circuits.FEWEST_FAILURES", 1_000)
+    monkeypatch.setattr("gateway.health.grudges.GRUDGE_SECONDS", 0.0)
 
 
 def outcomes(row: Row) -> list[tuple[str, str]]:

@@ -144,7 +144,22 @@ def test_the_table_shows_both_servers_and_every_target() -> None:
     ],
 )
 def test_a_missed_target_is_named(product: Rounds, missed: list[str]) -> None:
-    assert [check.name for check in checks(product) if not check.met] == missed
+    assert [check.name for check in checks({"product": product}) if not check.met] == missed
     assert table({"product": product}).count("MISSED") == len(missed)
     verdicts = as_json({"product": product})["checks"]
     assert [check["name"] for check in verdicts if not check["met"]] == missed
+
+
+@pytest.mark.parametrize(
+    ("translated", "missed"),
+    [
+        (rounds(1.3, 0.14, 30), []),
+        (rounds(1.5, 0.14, 30), ["CPU ms, unary, translated beyond passed through"]),
+        (rounds(1.3, 0.16, 30), ["CPU ms, stream chunk, translated"]),
+    ],
+)
+def test_translation_is_held_against_what_passing_through_costs(
+    translated: Rounds, missed: list[str]
+) -> None:
+    servers = {"product": rounds(1.0, 0.05, 30), "translated": translated}
+    assert [check.name for check in checks(servers) if not check.met] == missed

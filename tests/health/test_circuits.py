@@ -3,15 +3,19 @@
 import pytest
 
 from gateway.health.circuits import (
+    FEWEST_CUTS,
     FEWEST_FAILURES,
     LONGEST_PAUSE,
     WINDOW_SECONDS,
     Circuits,
+    Line,
     judged,
 )
 from tests.clock import Clock
 
 FAILED = "provider_500"
+BAD = Line("bad")
+BAD_STREAMS = Line("bad", streams=True)
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def test_an_open_circuit_is_probed_after_its_pause_and_once_at_a_time(
     fail(circuits)
     assert circuits.to_probe() == []
     clock.now += 5
-    assert circuits.to_probe() == ["bad"]
+    assert circuits.to_probe() == [BAD]
     clock.now += 1_000
     assert circuits.to_probe() == []  # that probe is under way
 
@@ -105,7 +109,7 @@ def test_an_answered_probe_closes_it_and_the_past_is_forgotten(
     fail(circuits)
     clock.now += 5
     circuits.to_probe()
-    circuits.probed("bad", succeeded=True)
+    circuits.probed(BAD, succeeded=True)
     assert not circuits.is_open("bad")
     fail(circuits, FEWEST_FAILURES - 1)
     assert not circuits.is_open("bad")
@@ -123,7 +127,7 @@ def test_probes_that_fail_come_ever_less_often_and_never_too_seldom(
         while not circuits.to_probe():
             clock.now += 0.5
         pauses.append(clock.now - since)
-        circuits.probed("bad", succeeded=False)
+        circuits.probed(BAD, succeeded=False)
         assert circuits.is_open("bad")
     assert pauses == [5, 10, 20, 30, 30, 30]
     assert max(pauses) == LONGEST_PAUSE
@@ -141,5 +145,47 @@ def test_what_has_left_the_catalogue_is_forgotten(circuits: Circuits, clock: Clo
     circuits.forget("bad")
     clock.now += 5
     assert circuits.to_probe() == []
-    circuits.probed("bad", succeeded=False)
+    circuits.probed(BAD, succeeded=False)
     assert not circuits.is_open("bad")
+
+
+def test_cut_streams_open_it_for_streams_alone(circuits: Circuits) -> None:
+    for _ in range(FEWEST_CUTS):
+        assert not circuits.is_open("bad", stream=True)
+        circuits.saw("bad", "completed")
+        circuits.saw("bad", "provider_unreachable", ended=True)
+    assert circuits.is_open("bad", stream=True)
+    assert not circuits.is_open("bad")
+
+
+def test_what_fails_before_a_stream_begins_speaks_against_all(circuits: Circuits) -> None:
+    fail(circuits)
+    assert circuits.is_open("bad")
+    assert circuits.is_open("bad", stream=True)
+
+
+def test_streams_are_probed_by_streams(circuits: Circuits, clock: Clock) -> None:
+    for _ in range(FEWEST_CUTS):
+        circuits.saw("bad", "provider_unreachable", ended=True)
+    clock.now += LONGEST_PAUSE
+    assert circuits.to_probe() == [BAD_STREAMS]
+    circuits.probed(BAD_STREAMS, succeeded=True)
+    assert not circuits.is_open("bad", stream=True)
+
+
+def test_one_that_a_probe_has_closed_by_mistake_waits_longer_for_the_next(
+    circuits: Circuits, clock: Clock
+) -> None:
+    pauses = []
+    for _ in range(4):
+        fail(circuits)
+        since = clock.now
+        while not circuits.to_probe():
+            clock.now += 1
+        pauses.append(clock.now - since)
+        circuits.probed(BAD, succeeded=True)
+    assert pauses == [5, 10, 20, 30]
+    clock.now += 60
+    fail(circuits)
+    clock.now += 5
+    assert circuits.to_probe() == [BAD]

@@ -118,7 +118,7 @@ CASES: Final = {
         asking(parameters={"response_format": SCHEMA}),
         lambda body: '"name"' in body,
     ),
-    "filtered": Case(Say(pieces=("No",), finish="filter"), asking()),
+    "filtered": Case(Say(pieces=(), finish="filter"), asking()),
 }
 
 FINISH: Final = {
@@ -129,12 +129,12 @@ FINISH: Final = {
 }
 ERRORS: Final = {
     "bad request": "invalid_request",
-    "account": {"provider_refused_account", "provider_402"},
+    "account": {"provider_refused_account", "provider_402", "provider_refused_key"},
     "key": "provider_refused_key",
     "forbidden": "provider_refused_key",
     "missing": "provider_lacks_model",
     "rate": "provider_rate_limited",
     "server": "provider_500",
-    "overloaded": {"provider_503", "provider_529"},
+    "overloaded": {"provider_503", "provider_529", "provider_500"},
 }
 """Our code of each refusal; several where providers differ."""

@@ -88,6 +88,7 @@ class OpenAIDialect:
     prefix: bytes = b"data: "
     done: bool = True
     extra: Json | None = None  # of each chunk
+    takes_images: bool = True  # litellm leaves them out of what can't take them
 
     def is_stream(self, request: web.Request, body: Json) -> bool:
         """By a field of the body."""
@@ -200,6 +201,7 @@ DIALECTS: Final = (
         error=_deepseek_error,
         usage="with the end",
         comment=b": keep-alive\n\n",
+        takes_images=False,
     ),
     OpenAIDialect(name="together", provider="together_ai", reasoning_field="reasoning"),
     OpenAIDialect(name="groq", provider="groq", usage="x_groq", reasoning_field="reasoning"),

@@ -122,7 +122,8 @@ async def test_a_whole_answer(calls: Calls, target: Target, stand_in: StandIn, c
         },
     )
     assert reported(body["usage"]) == usage_of(case.say)
-    assert case.reached(json.dumps(stand_in.asked[0], ensure_ascii=False))
+    if case is not CASES["an image"] or getattr(stand_in.wire, "takes_images", True):
+        assert case.reached(json.dumps(stand_in.asked[0], ensure_ascii=False))
 
 
 @pytest.mark.parametrize("cut_every", [0, 7], ids=["event by event", "cut every 7 bytes"])
