@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
+import redis
 from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
@@ -168,3 +169,13 @@ def test_results_are_kept_for_a_week(deployment: Deployment) -> None:
     probe_deployments()
     ages = sorted((now - one.probed_at).days for one in ProbeResult.objects.all())
     assert ages == [-1, 6]
+
+
+def test_one_whose_capacity_is_all_taken_is_left_to_its_callers(
+    deployment: Deployment, upstream: UpstreamDouble, flush: "redis.Redis"
+) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(requests_per_minute=1)
+    probe_deployments()
+    probe_deployments()
+    assert upstream.received() == 1
+    assert ProbeResult.objects.count() == 1
