@@ -160,8 +160,8 @@ GROUPS: Final = (
             ErrorEntry(
                 "not_supported_by_model",
                 400,
-                "None of the models that can answer just now takes what the request needs: tools, "
-                "images, audio or JSON schemas. metadata.lacking names it.",
+                "No model that can answer just now takes what the request needs: tools, images, "
+                "audio or JSON schemas. metadata.lacking names it.",
                 "Choose another model, or leave it out.",
             ),
             ErrorEntry(

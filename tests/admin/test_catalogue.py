@@ -169,6 +169,7 @@ def test_names_may_have_dots_as_providers_have_them(staff: Client) -> None:
         "title": "GPT-4.1",
         "tier": "pro",
         "balancing": "weight",
+        "cache_seconds": "0",
         "context_window": "1000",
         "max_output_tokens": "100",
         "enabled": "on",
