@@ -20,8 +20,9 @@ from tests.upstream.double import UpstreamDouble
 WEB_PROCESSES: Final = 2
 
 _USER: Final = """
-INSERT INTO accounts_user (id, email, password, is_active, is_staff, is_superuser, date_joined)
-VALUES (%s, %s, '!', true, false, false, now()) ON CONFLICT (email) DO NOTHING
+INSERT INTO accounts_user (id, email, password, is_active, is_staff, is_superuser, date_joined,
+       preferred_models, avoided_models)
+VALUES (%s, %s, '!', true, false, false, now(), '{}', '{}') ON CONFLICT (email) DO NOTHING
 """
 _SUBSCRIPTION: Final = """
 INSERT INTO billing_subscription (user_id, tier, source, created_at, updated_at)
@@ -106,7 +107,9 @@ class GatewayServer:
         """The web processes that run now."""
         return self.product.pids("web")
 
-    def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def sql(
+        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """A committed statement's rows; none for one that gives no rows."""
         with psycopg.connect(self.product.dsn, autocommit=True) as connection:
             cursor = connection.execute(query, parameters)

@@ -1,6 +1,7 @@
 """Each SDK version, the running product, and accounts nobody has used yet."""
 
 import datetime as dt
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.sdk import Sdk
-from tests.conformance.venvs import sdk_python
+from tests.conformance.sdk import Sdk, node_command, python_command
+from tests.conformance.venvs import sdk_node_modules, sdk_python
 from tests.gateway_server import GatewayServer
 
 
@@ -33,17 +34,30 @@ NewClient = Callable[[], Client]
 
 @contextmanager
 def running_sdk(version: str) -> Iterator[Sdk]:
-    """The process of an SDK: `openai-2` is the one in `openai-2.txt`."""
-    here, name = Path(__file__), version.split("-", maxsplit=1)[0]
-    python = sdk_python(here.with_name(f"{version}.txt"))
-    sdk = Sdk(python, here.with_name(f"{name}_actions.py"))
+    """The process of an SDK: of `openai-2.txt`, or of `node/openai-6` for `node-openai-6`."""
+    sdk = Sdk(_node(version) if version.startswith("node-") else _python(version))
     try:
         yield sdk
     finally:
         sdk.close()
 
 
-@pytest.fixture(scope="package", params=["openai-2", "openai-3"])
+def _python(version: str) -> list[str]:
+    here = Path(__file__)
+    actions = here.with_name(f"{version.split('-', maxsplit=1)[0]}_actions.py")
+    return python_command(sdk_python(here.with_name(f"{version}.txt")), actions)
+
+
+def _node(version: str) -> list[str]:
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        pytest.skip("There is no node or no npm here.")
+    folder, package = Path(__file__).with_name("node"), version.removeprefix("node-")
+    installed = sdk_node_modules(folder / package / "package-lock.json")
+    return node_command(node, installed, folder / f"{package.split('-')[0]}_actions.mjs")
+
+
+@pytest.fixture(scope="package", params=["openai-1", "openai-2", "openai-3"])
 def sdk(request: pytest.FixtureRequest) -> Iterator[Sdk]:
     """An SDK's process."""
     with running_sdk(request.param) as sdk:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import openai
+import pydantic
 
 VERSION = openai.__version__
 SENT: list[object] = []
@@ -68,6 +69,15 @@ def stream_async(order: dict[str, Any]) -> dict[str, Any]:
     return {"chunks": asyncio.run(run())}
 
 
+def parse(order: dict[str, Any]) -> dict[str, Any]:
+    """An answer in the form of a class, which the SDK makes into a schema and reads again."""
+    river: Any = pydantic.create_model("river", name=(str, ...))
+    ours = client(order).chat.completions
+    completion = ours.parse(**order["request"], response_format=river)
+    [choice] = completion.choices
+    return {"parsed": choice.message.parsed and choice.message.parsed.model_dump()}
+
+
 def models(order: dict[str, Any]) -> dict[str, Any]:
     """The names of the models listed."""
     return {"models": [model.id for model in client(order).models.list()]}
@@ -79,5 +89,6 @@ def model(order: dict[str, Any]) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    action.__name__: action for action in (complete, stream, leave, stream_async, models, model)
+    action.__name__: action
+    for action in (complete, stream, leave, stream_async, parse, models, model)
 }

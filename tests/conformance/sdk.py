@@ -6,18 +6,26 @@ from pathlib import Path
 from typing import Any, Final
 
 _CHILD: Final = Path(__file__).with_name("sdk_child.py")
+_NODE_CHILD: Final = Path(__file__).parent / "node" / "node_child.mjs"
+
+
+def python_command(python: Path, actions: Path) -> list[str]:
+    """Runs an SDK of that interpreter's; `actions` is the file that says what it can do."""
+    # -I: neither this repository nor the environment may lend it a module.
+    return [str(python), "-I", str(_CHILD), str(actions)]
+
+
+def node_command(node: str, installed: Path, actions: Path) -> list[str]:
+    """The same for Node; `installed` is the folder with the SDK."""
+    return [node, str(_NODE_CHILD), str(installed), str(actions)]
 
 
 class Sdk:
-    """One version of an SDK, in a process of its own that lives as long as this object is open.
+    """One version of an SDK, in a process of its own that lives as long as this object is open."""
 
-    `actions` is the file that says what it can do.
-    """
-
-    def __init__(self, python: Path, actions: Path) -> None:
-        # -I: neither this repository nor the environment may lend it a module.
+    def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-I", str(_CHILD), str(actions)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

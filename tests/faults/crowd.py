@@ -14,8 +14,9 @@ ROOMY: Final = ""
 """The `limit` of an account that the load reaches no limit of."""
 
 _USER: Final = """
-INSERT INTO accounts_user (id, email, password, is_active, is_staff, is_superuser, date_joined)
-VALUES (%s, %s, '!', true, false, false, now())
+INSERT INTO accounts_user (id, email, password, is_active, is_staff, is_superuser, date_joined,
+       preferred_models, avoided_models)
+VALUES (%s, %s, '!', true, false, false, now(), '{}', '{}')
 """
 _TIER: Final = """
 INSERT INTO billing_subscription (user_id, tier, source, created_at, updated_at)

@@ -42,7 +42,8 @@ ROME: Final = ToolCall("weather", '{"city":"Rome"}', "call_2")
 def asking(content: Any = "Hello", **fields: Any) -> ChatRequest:
     """A request; `content` of the user."""
     messages = ({"role": "user", "content": content},)
-    return ChatRequest("public", **({"messages": messages, "max_tokens": 50} | fields))
+    values: Json = {"messages": messages, "max_tokens": 50}
+    return ChatRequest("public", **(values | fields))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,17 @@ Script = Say | Refuse | Misbehave
 class Wire(Protocol):
     """How one provider writes."""
 
-    provider: str  # by litellm's name
-    model: str
-    path: str  # of the base URL
+    @property
+    def provider(self) -> str:
+        """By litellm's name."""
+
+    @property
+    def model(self) -> str:
+        """By the provider's."""
+
+    @property
+    def path(self) -> str:
+        """Of the base URL."""
 
     def is_stream(self, request: web.Request, body: Json) -> bool:
         """Whether a stream is asked for."""
