@@ -312,6 +312,13 @@ GROUPS: Final = (
                 "Whoever runs this Scalix has to correct it.",
             ),
             ErrorEntry(
+                "provider_refused_account",
+                503,
+                "The provider refused the account that this Scalix has there: nothing is left to "
+                "spend, or it is switched off.",
+                "Scalix goes on to the next provider by itself; whoever runs it has to settle it.",
+            ),
+            ErrorEntry(
                 "provider_lacks_model",
                 503,
                 "The provider has no model of the name that this Scalix is set up with.",
