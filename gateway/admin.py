@@ -13,13 +13,14 @@ from unfold.decorators import display
 
 from accounts.admin import ViewOnly
 from gateway.catalogue.seed import SEEDED_DEPLOYMENTS, SEEDED_MODELS
+from gateway.health import admin as health_admin
 from gateway.models import Deployment, Placement, ProbeResult, PublicModel
 from gateway.providers.reachability import Reachability
 from gateway.providers.ways import way_of
 from gateway.safety import admin as safety_admin
 from gateway.safety import case_admin
 
-__all__ = ["case_admin", "safety_admin"]
+__all__ = ["case_admin", "health_admin", "safety_admin"]
 
 _USABLE = "usable"
 
@@ -116,14 +117,16 @@ class DeploymentAdmin(ModelAdmin):
     """Providers' models, and whether they can be called.  Keys are named here and never shown."""
 
     form = DeploymentForm
-    list_display = ("name", "state", "answers", "provider", "way", "upstream", "enabled")
+    list_display = (
+        *("name", "state", "answers", "place", "provider", "way", "upstream", "enabled"),
+    )
     readonly_fields = ("way",)
     list_filter = ("provider", "enabled")
     search_fields = ("name", "provider", "upstream_model")
     inlines = (Serves,)
     formfield_overrides: ClassVar = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
-        (None, {"fields": ("name", "enabled")}),
+        (None, {"fields": ("name", "enabled", "quality_routing")}),
         (
             "The provider's model",
             {"fields": (("provider", "way"), ("upstream_model", "upstream_model_variable"))},
@@ -164,8 +167,9 @@ class DeploymentAdmin(ModelAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
-        """With the outcome of the latest probe."""
-        return with_latest_probe(super().get_queryset(request))
+        """With the outcome of the latest probe, its place, and open circuits."""
+        rows = with_latest_probe(super().get_queryset(request))
+        return rows.select_related("standing").annotate(circuits=health_admin.open_circuits())
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not for those that the next start would create again: switch them off."""
@@ -189,6 +193,16 @@ class DeploymentAdmin(ModelAdmin):
     def way(self, deployment: Deployment) -> str:
         """Over which wire, and who translates."""
         return way_of(deployment.provider).value if deployment.provider else "–"
+
+    @display(description="place", label={"circuit": "danger", "lost": "warning"})
+    def place(self, deployment: Any) -> str | tuple[str, str]:
+        """Whether it is tried later than its priority says, and why."""
+        if deployment.circuits:
+            count = deployment.circuits
+            return "circuit", f"circuit open in {count} process{'' if count == 1 else 'es'}"
+        standing = getattr(deployment, "standing", None)
+        lost = deployment.quality_routing and standing is not None and standing.lowered
+        return ("lost", "lost by quality") if lost else "–"
 
     @display(description="upstream model")
     def upstream(self, deployment: Deployment) -> str:

@@ -4,7 +4,8 @@
     ├── InvalidRequest              the request itself is wrong
     │   ├── RequestTooLarge
     │   ├── ContentRefused          it breaks a content rule, which is named
-    │   └── UnknownModel            with the nearest names
+    │   ├── UnknownModel            with the nearest names
+    │   └── UnknownRequest          none of this account's that was answered
     ├── KeyInUse                    another request with the same idempotency key is running
     ├── KeyReused                   the idempotency key was used for another request
     ├── AnswerNotKept               it was answered, and the answer was too large to be kept
@@ -61,6 +62,12 @@ class ContentRefused(InvalidRequest):
 class UnknownModel(InvalidRequest):
     code: str = "model_not_found"
     param: str | None = "model"
+
+
+@dataclass(slots=True, eq=False)
+class UnknownRequest(InvalidRequest):
+    code: str = "request_not_found"
+    param: str | None = "request_id"
 
 
 @dataclass(slots=True, eq=False)

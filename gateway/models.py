@@ -9,6 +9,14 @@ from django.utils import timezone
 from billing.models import Tier
 
 # Django looks for models here alone.
+from gateway.health.models import (
+    DeploymentDay,
+    HealthEvent,
+    OpenCircuit,
+    QualityMinute,
+    QualityStanding,
+    Rating,
+)
 from gateway.safety.models import (
     AbuseCase,
     AbuseCaseChange,
@@ -23,9 +31,15 @@ __all__ = [
     "AbuseThresholds",
     "ContentRule",
     "Deployment",
+    "DeploymentDay",
+    "HealthEvent",
+    "OpenCircuit",
     "Placement",
     "ProbeResult",
     "PublicModel",
+    "QualityMinute",
+    "QualityStanding",
+    "Rating",
     "RequestFingerprint",
 ]
 
@@ -136,6 +150,11 @@ class Deployment(models.Model):
         help_text="Tokens. Empty: as its public models say.",
     )
     enabled = models.BooleanField(default=True)
+    quality_routing = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="On: it is tried later while too many of its answers fail.",
+    )
     serves = models.ManyToManyField(PublicModel, through="Placement", related_name="deployments")
 
     class Meta:

@@ -29,9 +29,11 @@ from gateway.answer_cache import AnswerCache
 from gateway.capacity.counting import RENEW_SECONDS, Capacity
 from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, LimitReached, StoreUnavailable
+from gateway.health.board import StatusBoard
 from gateway.health.circuits import Circuits
 from gateway.health.grudges import Grudges
 from gateway.health.probe import PROBE_SECONDS, probe
+from gateway.health.reports import CircuitReports
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
 from gateway.providers.reachability import Reachability
@@ -51,6 +53,7 @@ _PRICES_SECONDS = 5.0
 _REFUSALS_SECONDS = 0.5
 _FINGERPRINTS_SECONDS = 1.0
 _CIRCUITS_SECONDS = 1.0
+_STATUS_SECONDS = 5.0
 _SHOWINGS_SECONDS = 0.5  # a click on what was shown comes later than that
 
 
@@ -65,6 +68,7 @@ class Gateway:
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
         self.circuits = Circuits()
         self.grudges = Grudges()
+        self.circuit_reports = CircuitReports(self.circuits, self.reads, self.process_id)
         self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
         self.heartbeat = Heartbeat(
@@ -74,6 +78,7 @@ class Gateway:
         self.store = RedisStore(settings.REDIS_URL)
         self.capacity = Capacity(self.store, settings.GATEWAY_PATIENCE_SECONDS)
         self.router = Router(self.catalogue, self.circuits, self.grudges, self.capacity.in_flight)
+        self.status = StatusBoard(self.reads, self.catalogue, self.store.ping)
         self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
             self.store,
@@ -139,6 +144,7 @@ class Gateway:
             self.prices.refresh(),
             self.guard.refresh(),
         )
+        await self.status.refresh()  # after the catalogue
         await self.fence.start()
         await self.heartbeat.start()
         self.debts.start()
@@ -152,6 +158,8 @@ class Gateway:
             asyncio.create_task(_repeat(self.guard.write, _FINGERPRINTS_SECONDS)),
             asyncio.create_task(_repeat(self._probe_open_circuits, _CIRCUITS_SECONDS)),
             asyncio.create_task(_repeat(self.capacity.renew, RENEW_SECONDS)),
+            asyncio.create_task(_repeat(self.status.refresh, _STATUS_SECONDS)),
+            asyncio.create_task(_repeat(self.circuit_reports.write, _CIRCUITS_SECONDS)),
         ]
         # litellm leaves a heap that a full collection walks for 200 ms: it is all still in use.
         gc.collect()
@@ -235,6 +243,7 @@ class Gateway:
         await _attempt(self.upgrades.write)
         await _attempt(self._write_refusals)
         await _attempt(self.guard.write)
+        await _attempt(self.circuit_reports.close)
         await self.providers.close()
         await self.fence.stop()
         await self.store.close()

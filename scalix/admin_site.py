@@ -115,6 +115,9 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Models", "neurology", "gateway", "publicmodel"),
                     _item("Deployments", "dns", "gateway", "deployment"),
+                    _item("Quality", "speed", "gateway", "qualitystanding"),
+                    _item("Health history", "history", "gateway", "healthevent"),
+                    _item("Ratings", "thumbs_up_down", "gateway", "rating"),
                     _item("Probes", "vital_signs", "gateway", "proberesult"),
                 ],
             },

@@ -80,6 +80,21 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "probe-deployments-on-trial": {
+        "task": "gateway.health.tasks.probe_those_on_trial",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "judge-quality": {
+        "task": "gateway.health.tasks.judge_quality",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "sum-availability-by-day": {
+        "task": "gateway.health.tasks.roll_up_days",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
 }
 
 

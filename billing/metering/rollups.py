@@ -44,7 +44,7 @@ _CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in NAMES)
 _EXCLUDED: Final = ", ".join(f"excluded.{name}" for name in NAMES)
 
 # The oldest request that runs is found through the index of open rows.
-_TARGET: Final = """
+ROLLUP_TARGET: Final = """
 SELECT least(now(), (SELECT min(admitted_at) FROM billing_ledgerentry WHERE status = 'reserved'))
 """
 _ENDED: Final = """
@@ -166,7 +166,7 @@ def _step(stride: dt.timedelta) -> _Step:
     """One transaction's part of a run: what ended in so long a time.  So a backlog is shed."""
     with connection.cursor() as cursor:
         # Before the rows are looked at: what ends after this moment ends after the new mark.
-        cursor.execute(_TARGET)
+        cursor.execute(ROLLUP_TARGET)
         (target,) = cursor.fetchone()
         since = _mark(cursor, target) - OVERLAP
         done = since + stride >= target

@@ -28,6 +28,7 @@ from gateway.errors import (
     RequestTooLarge,
     StoreUnavailable,
     UnknownModel,
+    UnknownRequest,
 )
 from gateway.refusals import trigger_of
 
@@ -37,6 +38,7 @@ _RETRY_LATER_SECONDS: Final = 60
 _STATUSES: Final[tuple[tuple[type[GatewayError], int, str], ...]] = (
     (RequestTooLarge, 413, "invalid_request_error"),
     (UnknownModel, 404, "invalid_request_error"),
+    (UnknownRequest, 404, "invalid_request_error"),
     (InvalidRequest, 400, "invalid_request_error"),
     (KeyInUse, 409, "invalid_request_error"),
     (KeyReused, 422, "invalid_request_error"),

@@ -4,6 +4,7 @@ from django.urls import path
 
 from gateway.api.account import Check, Key, Limits
 from gateway.api.chat import ChatCompletions
+from gateway.api.feedback import SendFeedback
 from gateway.api.free import FreeCompletion
 from gateway.api.messages import CountTokens, Messages
 from gateway.api.models import Models, OneModel
@@ -19,6 +20,7 @@ urlpatterns = [
     path("v1/models/<path:name>", OneModel.as_view()),
     path("v1/key", Key.as_view()),
     path("api/v1/free/completion", FreeCompletion.as_view()),
+    path("api/v1/feedback", SendFeedback.as_view()),
     path("api/v1/limits", Limits.as_view()),
     path("api/v1/limits/check", Check.as_view()),
     path("api/v1/preferences", Preferences.as_view()),

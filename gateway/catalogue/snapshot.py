@@ -13,6 +13,8 @@ from gateway.types import CapacityLimits, ModelEntry, Target
 
 _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment that answers
 
+_LOWERED_PENALTY: Final = 1_000  # behind every deployment that answers well
+
 _LIMITS: Final = len(CapacityLimits._fields)
 _UNLIMITED: Final = [None] * _LIMITS
 
@@ -22,15 +24,18 @@ SELECT model.name, model.title, model.description, model.tier, model.context_win
        placement.priority, placement.weight, deployment.name, deployment.provider,
        deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
        deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
-       coalesce(probe.succeeded, true), deployment.requests_per_minute,
-       deployment.tokens_per_minute, deployment.requests_per_day, deployment.tokens_per_day,
-       deployment.requests_at_once, placement.tier, deployment.takes_tools,
+       coalesce(probe.succeeded, true),
+       deployment.quality_routing AND coalesce(standing.lowered, false),
+       deployment.requests_per_minute, deployment.tokens_per_minute,
+       deployment.requests_per_day, deployment.tokens_per_day, deployment.requests_at_once,
+       placement.tier, deployment.takes_tools,
        deployment.takes_images, deployment.takes_audio, deployment.takes_json_schemas,
        deployment.context_window, model.balancing, model.cache_seconds
   FROM gateway_publicmodel model
   LEFT JOIN gateway_placement placement ON placement.model_id = model.id
   LEFT JOIN gateway_deployment deployment
          ON deployment.id = placement.deployment_id AND deployment.enabled
+  LEFT JOIN gateway_qualitystanding standing ON standing.deployment_id = deployment.id
   LEFT JOIN LATERAL (
         SELECT succeeded FROM gateway_proberesult
          WHERE deployment_id = deployment.id AND probed_at > now() - interval '3 minutes'
@@ -102,7 +107,7 @@ class Catalogue:
     def _target(self, served: str, row: list[Any]) -> Target | None:
         """The deployment as it can be called; None where a variable that it needs is not set."""
         (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
-         key_variable, key_optional, answers, *others) = row  # fmt: skip
+         key_variable, key_optional, answers, lowered, *others) = row  # fmt: skip
         limits, (tier, *takes, context_window) = others[:_LIMITS], others[_LIMITS:]
         if name is None:
             return None
@@ -119,7 +124,9 @@ class Catalogue:
             upstream_model=model,
             base_url=base_url or None,
             api_key=variables.get(key_variable) if key_variable else None,
-            priority=priority if answers else priority + _PROBE_FAILED_PENALTY,
+            priority=priority
+            + (0 if answers else _PROBE_FAILED_PENALTY)
+            + (_LOWERED_PENALTY if lowered else 0),
             weight=weight,
             capacity=None if limits == _UNLIMITED else CapacityLimits(*limits),
             model=served,

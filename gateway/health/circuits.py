@@ -54,6 +54,7 @@ class _Circuit:
 
     seconds: deque[_Second] = field(default_factory=deque)
     pause: float = 0.0  # of an open circuit; 0: it is closed
+    opened_at: float = 0.0
     probe_at: float = 0.0
 
     def note(self, now: float, *, good: bool) -> None:
@@ -123,6 +124,15 @@ class Circuits:
             stream and self._is_open(Line(deployment, streams=True))
         )
 
+    def open_seconds(self) -> dict[str, float]:
+        """The deployments with an open one, and for how long it has been."""
+        now, longest = self._now(), dict[str, float]()
+        for line, one in self._circuits.items():
+            if one.pause:
+                known = longest.get(line.deployment, 0.0)
+                longest[line.deployment] = max(known, now - one.opened_at)
+        return longest
+
     def to_probe(self) -> list[Line]:
         """The open ones whose pause is over; each is given once, until `probed` is told."""
         now = self._now()
@@ -169,7 +179,7 @@ class Circuits:
             del self._circuits[line]
         elif bad >= line.fewest and bad >= _OPENS_AT * all_answers:
             circuit.pause = self._pause_of(line, now)
-            circuit.probe_at = now + circuit.pause
+            circuit.opened_at, circuit.probe_at = now, now + circuit.pause
             logger.warning(
                 "circuit of %s opened: %d of %d answers failed in %d s, the last with %s",
                 *(line, bad, all_answers, WINDOW_SECONDS, outcome),

@@ -52,10 +52,13 @@ class Probe:
     """Whether it took the question at all, if only to refuse it."""
 
 
-async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
+async def probe_usable(
+    seconds: float = PROBE_SECONDS, only: frozenset[str] | None = None
+) -> list[Probe]:
     """Probes every deployment that callers can be sent to and that live traffic does not prove.
 
-    Each has so many seconds to answer.  Opens its own connections.  Raises PostgresUnavailable.
+    With `only`, those of these names, proven or not.  Each has so many seconds to answer.  Opens
+    its own connections.  Raises PostgresUnavailable.
     """
     pool, store = ReadPool(size=1), RedisStore(settings.REDIS_URL)
     reachability = Reachability.configured(
@@ -63,7 +66,7 @@ async def probe_usable(seconds: float = PROBE_SECONDS) -> list[Probe]:
     )
     providers = Providers(connect=seconds, silence=seconds, reachability=reachability)
     try:
-        targets = await _targets_to_probe(pool)
+        targets = await _targets_to_probe(pool, only)
         if not targets:
             return []
         await providers.open()
@@ -132,10 +135,12 @@ async def _ask(providers: Providers, target: Target, seconds: float, *, stream: 
     return Probe(target.deployment, not error, latency_ms, error, answered or not error)
 
 
-async def _targets_to_probe(pool: ReadPool) -> list[Target]:
+async def _targets_to_probe(pool: ReadPool, only: frozenset[str] | None) -> list[Target]:
     catalogue = Catalogue(pool, settings.PROVIDER_VARIABLES)
     await catalogue.refresh()
+    targets = {target.deployment: target for row in catalogue.usable() for target in row.targets}
+    if only is not None:
+        return [target for name, target in sorted(targets.items()) if name in only]
     since = uuid7_floor(dt.datetime.now(dt.UTC) - _PROVEN_FOR)
     proven = {row[0] for row in await pool.fetch(_PROVEN, (since,))}
-    targets = {target.deployment: target for row in catalogue.usable() for target in row.targets}
     return [target for name, target in sorted(targets.items()) if name not in proven]

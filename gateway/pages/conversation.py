@@ -27,6 +27,8 @@ class Conversation:
     first_token_ms: int | None = None
     ending: str = "complete"
     by_visitor: bool = False
+    request_id: str = ""  # on the wire; empty in sessions of before it was kept
+    rating: str = ""  # up or down, once it is given
 
     @property
     def blocks(self) -> list[tuple[str, str]]:
@@ -56,6 +58,7 @@ class Arrival:
     deployment: str
     started: float  # time.monotonic() when the prompt came
     by_visitor: bool
+    request_id: str
     text: str = ""
     tokens: int | None = None
     first_token_ms: int | None = None
@@ -82,6 +85,7 @@ class Arrival:
             self.first_token_ms,
             ending,
             self.by_visitor,
+            self.request_id,
         )
 
 

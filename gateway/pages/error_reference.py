@@ -102,6 +102,13 @@ GROUPS: Final = (
                 "GET /v1/models lists yours; metadata.did_you_mean has the nearest names.",
             ),
             ErrorEntry(
+                "request_not_found",
+                404,
+                "Feedback was sent on a request that is not yours, or that was never answered.",
+                "Send the x-request-id of an answer, with the token or the visitor’s credential "
+                "that asked for it.",
+            ),
+            ErrorEntry(
                 "model_not_in_plan",
                 403,
                 "The model exists, and needs a larger plan.",

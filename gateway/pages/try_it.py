@@ -59,7 +59,11 @@ async def try_it(request: HttpRequest) -> HttpResponseBase:
     assert isinstance(reply, StreamReply)
     # From its first chunk on, a stream settles however it ends, even if nobody reads it.
     arrival = Arrival(
-        prompt, reply.deployment, started, by_visitor=reply.reservation.caller.is_visitor
+        prompt,
+        reply.deployment,
+        started,
+        by_visitor=reply.reservation.caller.is_visitor,
+        request_id=reply.reservation.wire_id,
     )
     arrival.take(await anext(reply.chunks))
     await keep(request.session, arrival.conversation("stopped"))
@@ -178,6 +182,7 @@ def _answer_html(request: HttpRequest, arrival: Arrival, ending: str) -> str:
     context = {
         "conversation": arrival.conversation(ending),
         "curl": code_samples.free_call(request, MODEL, arrival.prompt),
+        "rateable": True,
     }
     return render_to_string("landing/answer.html", context)
 

@@ -14,7 +14,8 @@ let running = null; // the AbortController of the request that runs
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!running) ask();
+  if (event.submitter?.name === "rating") rate(event.submitter);
+  else if (!running) ask();
 });
 stop.addEventListener("click", () => running?.abort());
 prompt.addEventListener("keydown", (event) => {
@@ -104,6 +105,27 @@ function noConnection() {
   progress.textContent = "";
   shown.querySelector(".answer")?.setAttribute("aria-busy", "false");
   shown.insertAdjacentHTML("afterbegin", template("no-connection"));
+}
+
+/** Rates the answer in place; where that fails, the thumbs stay and say so. */
+async function rate(button) {
+  const thumbs = button.closest(".thumbs");
+  const body = new FormData(form, button);
+  try {
+    const response = await fetch(button.formAction, {
+      method: "POST",
+      body,
+      headers: { Accept: "text/x-scalix-piece" },
+    });
+    if (!response.ok) throw new Error(response.status);
+    const piece = document.createRange().createContextualFragment(await response.text());
+    thumbs.replaceWith(piece);
+    shown.querySelector(`.thumbs [value="${button.value}"]`)?.focus();
+    progress.textContent = "Your rating is kept.";
+  } catch {
+    progress.textContent = "";
+    thumbs.querySelector("#thumbs-label").textContent = "That could not be kept. Try again:";
+  }
 }
 
 /** The server answered with a page of its own, such as that a form is too old. */

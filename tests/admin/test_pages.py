@@ -33,9 +33,12 @@ from gateway.models import (
     AbuseThresholds,
     ContentRule,
     Deployment,
+    HealthEvent,
     Placement,
     ProbeResult,
     PublicModel,
+    QualityStanding,
+    Rating,
 )
 from tests.admin.conftest import Enter
 
@@ -100,6 +103,11 @@ def more_of_everything(enter: Enter, count: int) -> None:
         )
         Placement.objects.create(model=model, deployment=deployment)
         ProbeResult.objects.create(deployment=deployment, succeeded=True, latency_ms=9)
+        QualityStanding.objects.create(deployment=deployment, lowered=bool(number % 2))
+        HealthEvent.objects.create(deployment=deployment.name, kind="reset", text="x", by=user)
+        Rating.objects.create(
+            request_id=uuid7(), account_id=user.pk, deployment=deployment.name, up=True
+        )
         ContentRule.objects.create(name=f"r-{user.pk}", text="bad", explanation="No.")
         AbuseCase.objects.create(account_id=user.pk, level="watch", score=50)
         enter(user.pk)

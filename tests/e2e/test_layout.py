@@ -10,7 +10,7 @@ from tests.e2e.conftest import NARROW, WIDE, NewPage, create_token, sign_up
 from tests.e2e.test_upgrade import go_to_checkout, on_pro, pay
 from tests.stripe_sandbox import DECLINED
 
-FOR_ALL: Final = ("/", "/pricing/", "/docs/", "/docs/errors/", "/no-such-page/")
+FOR_ALL: Final = ("/", "/pricing/", "/docs/", "/docs/errors/", "/status/", "/no-such-page/")
 FOR_STRANGERS: Final = ("/signup/", "/login/", "/password/reset/", "/confirm-email/expired/")
 FOR_USERS: Final = (
     *("/dashboard/", "/tokens/", "/pricing/", "/billing/", "/billing/return/"),

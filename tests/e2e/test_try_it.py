@@ -114,3 +114,25 @@ def test_when_no_model_answers_it_says_so(page: Page, site: GatewayServer) -> No
 
     expect(page.get_by_text("No model could answer just now.")).to_be_visible()
     expect(page.locator("#tries")).to_have_text("5 of 5 tries left this hour")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_thumb_is_kept_and_shown_and_may_be_changed(
+    new_page: NewPage, site: GatewayServer, scripts: bool
+) -> None:
+    page = new_page(java_script_enabled=scripts)
+    page.goto("/")
+    page.get_by_role("button", name=SEND).click()
+    for thumb in ("Good", "Bad"):
+        page.get_by_role("button", name=thumb, exact=True).click()
+        pressed = page.locator('.thumbs [aria-pressed="true"]')
+        expect(pressed).to_have_text(thumb)
+        expect(page.locator(".thumbs")).to_contain_text("Thank you.")
+
+    if scripts:
+        expect(pressed).to_be_focused()
+        page.reload()
+    expect(page.locator('.thumbs [aria-pressed="true"]')).to_have_text("Bad")
+    expect(page.get_by_label("Answer")).to_contain_text("quick river")
+    query = "SELECT up FROM gateway_rating ORDER BY rated_at DESC LIMIT 1"
+    assert site.sql(query) == [(False,)]

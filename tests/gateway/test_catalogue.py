@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 
 from accounts.postgres import ReadPool
 from gateway.catalogue.snapshot import Catalogue, ModelRow
-from gateway.models import Deployment, Placement, ProbeResult, PublicModel
+from gateway.models import Deployment, Placement, ProbeResult, PublicModel, QualityStanding
 
 Read = Callable[..., Awaitable[Catalogue]]
 
@@ -175,3 +175,24 @@ async def test_the_nearest_names_are_those_that_the_caller_may_use(read: Read) -
     assert catalogue.nearest("scalix-fre", "free") == ["scalix-free"]
     assert set(catalogue.nearest("scalix-fre", "pro")) == {"scalix-free", "scalix-fred"}
     assert catalogue.nearest("zzz", "pro") == []
+
+
+async def test_one_that_lost_its_place_comes_after_those_that_answer_well(read: Read) -> None:
+    def fill() -> None:
+        make("m", "down", "poor", "well")
+        poor, down = (Deployment.objects.get(name=name) for name in ("poor", "down"))
+        QualityStanding.objects.create(deployment=poor, lowered=True)
+        ProbeResult.objects.create(deployment=down, succeeded=False, latency_ms=1)
+
+    assert serving(await read(fill), "m") == ["well", "poor", "down"]
+
+
+async def test_quality_moves_no_deployment_for_which_staff_have_switched_that_off(
+    read: Read,
+) -> None:
+    def fill() -> None:
+        make("m", "poor", "well", quality_routing=False)
+        poor = Deployment.objects.get(name="poor")
+        QualityStanding.objects.create(deployment=poor, lowered=True)
+
+    assert serving(await read(fill), "m") == ["poor", "well"]

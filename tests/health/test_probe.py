@@ -13,8 +13,8 @@ from pytest_django import Settings
 from accounts.identifiers import uuid7
 from billing.models import GatewayProcess, LedgerEntry
 from gateway.health.probe import probe_usable
-from gateway.health.tasks import probe_deployments
-from gateway.models import Deployment, ProbeResult, PublicModel
+from gateway.health.tasks import probe_deployments, probe_those_on_trial
+from gateway.models import Deployment, HealthEvent, ProbeResult, PublicModel, QualityStanding
 from tests.upstream.double import UpstreamDouble
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,3 +179,29 @@ def test_one_whose_capacity_is_all_taken_is_left_to_its_callers(
     probe_deployments()
     assert upstream.received() == 1
     assert ProbeResult.objects.count() == 1
+
+
+def test_one_on_trial_is_probed_although_live_traffic_proves_it(
+    deployment: Deployment, upstream: UpstreamDouble
+) -> None:
+    served(deployment, ago=dt.timedelta(seconds=10))
+    probe_those_on_trial()
+    assert upstream.received() == 0  # it has its place
+
+    now = timezone.now()
+    QualityStanding.objects.create(deployment=deployment, lowered=True, held_until=now)
+    probe_those_on_trial()
+    assert upstream.received() == 1
+    assert ProbeResult.objects.get().succeeded
+
+
+def test_that_probes_fail_and_are_answered_again_is_on_record_once_each(
+    deployment: Deployment, upstream: UpstreamDouble
+) -> None:
+    for fault in (None, "500", "500", None, None):
+        upstream.reset()
+        if fault:
+            upstream.script(fault=fault)
+        probe_deployments()
+    kinds = list(HealthEvent.objects.order_by("id").values_list("kind", flat=True))
+    assert kinds == [HealthEvent.Kind.PROBE_FAILED, HealthEvent.Kind.PROBE_ANSWERED]

@@ -120,3 +120,7 @@ def test_a_curl_sample_survives_the_shell(rf: RequestFactory, prompt: str) -> No
     assert words[:2] == ["curl", "http://testserver/v1/chat/completions"]
     body = orjson.loads(words[words.index("-d") + 1])
     assert body == {"model": "scalix-free", "messages": [{"role": "user", "content": prompt}]}
+
+
+async def test_the_quickstart_says_how_an_answer_is_rated(somebody: AsyncClient) -> None:
+    assert "POST /api/v1/feedback" in words(await somebody.get("/docs/"))

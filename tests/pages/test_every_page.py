@@ -14,7 +14,7 @@ from gateway.pages import failures
 from tests.conftest import Person
 from tests.pages.reading import Elements, source, words
 
-FOR_ALL = ["/", "/pricing/", "/docs/", "/docs/errors/", "/no-such-page/"]
+FOR_ALL = ["/", "/pricing/", "/docs/", "/docs/errors/", "/status/", "/no-such-page/"]
 FOR_STRANGERS = ["/signup/", "/login/", "/password/reset/", "/password/reset/done/",
                  "/confirm-email/", "/confirm-email/expired/", "/inactive/"]  # fmt: skip
 FOR_USERS = ["/dashboard/", "/tokens/", "/billing/", "/billing/return/", "/account/password/",
