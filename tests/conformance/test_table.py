@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,26 +15,6 @@ from tests.conformance.sdk import Sdk
 from tests.conformance.table import PROVIDERS, ROWS, SDKS, ask, wrong_in
 from tests.gateway_server import GatewayServer
 from tests.providers.standin import StandIn, listening
-
-_MODEL: Final = """
-INSERT INTO gateway_publicmodel (name, title, description, tier, context_window, max_output_tokens,
-       balancing, cache_seconds, enabled, created_at)
-SELECT %(name)s, %(name)s, '', tier, 32768, 8192, balancing, 0, true, now()
-  FROM gateway_publicmodel WHERE name = 'scalix-free'
-"""
-_DEPLOYMENT: Final = """
-INSERT INTO gateway_deployment (name, provider, upstream_model, upstream_model_variable, base_url,
-       base_url_variable, api_key_variable, api_key_optional, takes_tools, takes_images,
-       takes_audio, takes_json_schemas, enabled)
-VALUES (%(name)s, %(provider)s, %(model)s, '', '', %(variable)s, 'UPSTREAM_API_KEY', false, true,
-       true, true, true, true)
-"""
-_PLACEMENT: Final = """
-INSERT INTO gateway_placement (model_id, deployment_id, priority, weight, tier)
-SELECT model.id, deployment.id, 1, 1, 'free'
-  FROM gateway_publicmodel model JOIN gateway_deployment deployment USING (name)
- WHERE name = %(name)s
-"""
 
 
 def _variable(name: str) -> str:
@@ -71,30 +51,25 @@ def product(
     with GatewayServer(
         tmp_path_factory.mktemp("table"), web_processes=1, settings=settings
     ) as server:
-        for name, wire in PROVIDERS.items():
-            values: dict[str, Any] = {"name": f"over-{name}", "variable": _variable(name)}
-            values |= {"provider": wire.provider, "model": wire.model}
-            for statement in (_MODEL, _DEPLOYMENT, _PLACEMENT):
-                server.sql(statement, values)
+        _serve_all(server, tmp_path_factory.mktemp("models") / "models.yaml")
         yield server
 
 
 @pytest.fixture(scope="module", params=SDKS)
-def sdk(request: pytest.FixtureRequest, product: GatewayServer) -> Iterator[tuple[str, Sdk]]:
-    """An SDK's name and process, once the product has all models."""
+def sdk(request: pytest.FixtureRequest, product: GatewayServer) -> Iterator[tuple[str, Sdk, str]]:
+    """An SDK's name and process, and a token for it."""
     with running_sdk(request.param) as sdk:
-        yield request.param, sdk
+        yield request.param, sdk, product.issue_token("pro")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_sdk_over_a_provider(
-    sdk: tuple[str, Sdk], provider: str, product: GatewayServer, stand_ins: dict[str, StandIn]
+    sdk: tuple[str, Sdk, str], provider: str, product: GatewayServer, stand_ins: dict[str, StandIn]
 ) -> None:
-    version, process = sdk
+    version, process, token = sdk
     stand_in, wrong = stand_ins[provider], {}
     base_url = product.base_url + ("" if "anthropic" in version else "/v1")
-    where = {"base_url": base_url, "token": product.issue_token("pro")}
-    _await_model(product, f"over-{provider}", where["token"])
+    where = {"base_url": base_url, "token": token}
     for name, row in ROWS.items():
         stand_in.script = row.script
         stand_in.asked.clear()
@@ -108,9 +83,25 @@ def test_an_sdk_over_a_provider(
     assert wrong == {}
 
 
-def _await_model(product: GatewayServer, model: str, token: str) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-    address = f"{product.base_url}/v1/models/{model}"
-    product.product.wait_until(
-        lambda: httpx.get(address, headers=headers).status_code == 200, f"{model} is served"
-    )
+def _serve_all(server: GatewayServer, path: Path) -> None:
+    """Puts a public model for each provider into the catalogue, and waits until all are served."""
+    models = {f"over-{name}": (name, wire) for name, wire in PROVIDERS.items()}
+    entries = [
+        {
+            "model_name": model,
+            "litellm_params": {
+                "model": f"{wire.provider}/{wire.model}",
+                "api_base": f"${{{_variable(name)}}}",
+                "api_key": "${UPSTREAM_API_KEY}",
+            },
+        }
+        for model, (name, wire) in models.items()
+    ]
+    path.write_text(json.dumps({"model_list": entries}), encoding="utf-8")  # JSON is YAML
+    server.product.manage("sync_models", str(path))
+    headers = {"Authorization": f"Bearer {server.issue_token('pro')}"}
+    with httpx.Client(base_url=server.base_url, headers=headers) as client:
+        server.product.wait_until(
+            lambda: {one["id"] for one in client.get("/v1/models").json()["data"]} >= set(models),
+            "all models are served",
+        )
