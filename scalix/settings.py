@@ -87,6 +87,8 @@ GATEWAY_PATIENCE_SECONDS: dict[str, float] = {
     "free": env.float("GATEWAY_PATIENCE_FREE", 10.0),
     "visitor": env.float("GATEWAY_PATIENCE_VISITOR", 5.0),
 }
+# A stream that is silent for so long says that there is more to come.
+GATEWAY_KEEP_ALIVE_SECONDS: float = env.float("GATEWAY_KEEP_ALIVE_SECONDS", 15.0)
 GATEWAY_BODY_BYTES: int = env.int("GATEWAY_BODY_BYTES", 8 * 1024 * 1024)
 # The largest answer that is kept for its Idempotency-Key.
 GATEWAY_KEPT_ANSWER_BYTES: int = env.int("GATEWAY_KEPT_ANSWER_BYTES", 1024 * 1024)

@@ -44,6 +44,8 @@ class OpenAIShape:
 class OpenAIEvents:
     """A stream as OpenAI's clients read it: each chunk, and `[DONE]` behind the last."""
 
+    keep_alive = b": keep-alive\n\n"  # a comment, which they pass over
+
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
 

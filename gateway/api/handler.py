@@ -7,8 +7,9 @@ cancels the view.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final
@@ -94,6 +95,7 @@ class _Response:
         self._send = send
         self._begun = False
         self._stream: EventStreamResponse | None = None
+        self._sent_at = time.monotonic()
 
     async def send(self, answer: HttpResponseBase, request_id: str) -> None:
         """Sends all of it."""
@@ -128,18 +130,42 @@ class _Response:
         try:
             async with aclosing(answer.source), asyncio.timeout(answer.longest):
                 await self._start(HTTPStatus.OK, headers)
-                async with aclosing(answer.events) as events:
+                async with aclosing(answer.events) as events, self._kept_alive(answer):
                     async for part in events:
                         await self._body(part, more=True)
                 await self._body(b"")
         except TimeoutError:
             logger.warning("a client did not read its stream before the deadline")
 
+    @asynccontextmanager
+    async def _kept_alive(self, answer: EventStreamResponse) -> AsyncIterator[None]:
+        """Says now and then that there is more to come, while there is nothing to say.
+
+        Proxies hang up on what is silent.  Each body is sent whole, so this comes between events.
+        """
+
+        async def say_so() -> None:
+            interval: float = settings.GATEWAY_KEEP_ALIVE_SECONDS
+            while True:
+                silent = time.monotonic() - self._sent_at
+                if silent >= interval:
+                    await self._body(answer.encoding.keep_alive, more=True)
+                    silent = 0.0
+                await asyncio.sleep(interval - silent)
+
+        keeping = asyncio.create_task(say_so())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _body(self, part: bytes, *, more: bool = False) -> None:
+        self._sent_at = time.monotonic()
         await self._send({"type": "http.response.body", "body": part, "more_body": more})
 
 

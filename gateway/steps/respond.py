@@ -76,6 +76,10 @@ def usage_block(tokens: TokenUsage) -> dict[str, Any]:
 class Encoding(Protocol):
     """How one stream is written as server-sent events, in the form that its client reads."""
 
+    @property
+    def keep_alive(self) -> bytes:
+        """What says nothing, but that there is more to come."""
+
     def chunk(self, chunk: dict[str, Any]) -> bytes:
         """The events of a `chat.completion.chunk`; empty where it comes to none."""
 

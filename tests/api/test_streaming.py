@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from pytest_django import Settings
 
 from tests.api.asking import COMPLETIONS, asking, events_of, text_of
 from tests.api.conftest import CountersOf, LedgerRows
@@ -118,6 +119,28 @@ async def test_chunks_arrive_as_the_provider_sends_them(
                     break  # the third never comes
 
     assert upstream.log()[0]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [(COMPLETIONS, ": keep-alive"), ("/v1/messages", 'data: {"type":"ping"}')],
+    ids=["OpenAI's", "Anthropic's"],
+)
+async def test_a_silent_stream_says_that_there_is_more_to_come(
+    client: httpx.AsyncClient, bob: Person, settings: Settings, path: str, says: str
+) -> None:
+    settings.GATEWAY_KEEP_ALIVE_SECONDS = 0.05
+    body = asking(script={"tokens": 3, "stall": 2}, stream=True, max_tokens=50)
+    heard: list[str] = []
+    async with client.stream("POST", path, json=body, headers=bob.headers) as response:
+        async with asyncio.timeout(10):
+            async for line in response.aiter_lines():
+                if "river" in line:
+                    heard.clear()  # from here on its provider is silent
+                heard.append(line)
+                if heard.count(says) == 3:
+                    break
+    assert "error" not in str(heard)
 
 
 async def test_events_that_arrive_in_pieces_are_put_together(

@@ -1,6 +1,7 @@
 """What `sdk_child` can do with `anthropic`, and nothing that only one version of it has."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +23,13 @@ async def count_async(request: object) -> None:
 
 def client(order: dict[str, Any]) -> anthropic.Anthropic:
     """A client as a user would make it, but for the hook that counts its HTTP requests."""
+    return _client(order["base_url"], order["token"])
+
+
+@functools.cache  # as programs do: a client of its own for each call costs more than the call
+def _client(base_url: str, token: str) -> anthropic.Anthropic:
     http = anthropic.DefaultHttpxClient(event_hooks={"request": [count]})
-    return anthropic.Anthropic(base_url=order["base_url"], api_key=order["token"], http_client=http)
+    return anthropic.Anthropic(base_url=base_url, api_key=token, http_client=http)
 
 
 def complete(order: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ _CALL: Final = "tool_use"
 class MessageEvents:
     """The events of one stream.  One block is open at a time; they are numbered from 0."""
 
+    keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
+
     def __init__(self, request_id: str, prompt_tokens: int, asked: Asked) -> None:
         self._request_id = request_id
         self._asked = asked
