@@ -22,7 +22,7 @@ import aiohttp
 from accounts.identifiers import encode
 from bench.ledger import Ledger
 from bench.pool.people import People, share
-from bench.pool.providers import FAULTS, SimulatedProvider, listening
+from bench.pool.providers import FAULTS, Call, SimulatedProvider, listening
 from bench.pool.site import MODEL, running_site
 from bench.product import Product
 from bench.servers import state_folder
@@ -84,12 +84,9 @@ class Chaos:
         came = [
             call.at
             for call in ill.calls
-            if call.mark
-            and began <= call.at <= ended
-            # One that cuts its streams is still good for whole answers.
-            and (call.is_stream or fault != "cutting")
+            if _is_concerned(call, fault) and began <= call.at <= ended
         ]
-        back = await self._until_called(ill, ended)
+        back = await self._until_called(ill, fault, ended)
         for load in loads:
             load.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
@@ -108,15 +105,22 @@ class Chaos:
         asking = self._people.ask_steadily(self._tokens, self._a_second / 2, 600, stream=stream)
         return asyncio.create_task(asking)
 
-    async def _until_called(self, provider: SimulatedProvider, since: float) -> float | None:
+    async def _until_called(
+        self, provider: SimulatedProvider, fault: str, since: float
+    ) -> float | None:
         while time.monotonic() - since < _RECOVERY_SECONDS:
             for call in reversed(provider.calls):
                 if call.at < since:
                     break
-                if call.mark:
+                if _is_concerned(call, fault):
                     return call.at - since
             await asyncio.sleep(0.05)
         return None
+
+
+def _is_concerned(call: Call, fault: str) -> bool:
+    """Whether a caller's call suffers from it: who cuts streams is still good for whole answers."""
+    return bool(call.mark) and (call.is_stream or fault != "cutting")
 
 
 async def run(options: argparse.Namespace, var: Path) -> bool:

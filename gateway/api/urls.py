@@ -10,10 +10,12 @@ from gateway.api.messages import CountTokens, Messages
 from gateway.api.models import Models, OneModel
 from gateway.api.preferences import Preferences
 from gateway.api.probes import Healthz, Readyz
+from gateway.api.responses import Responses
 from gateway.api.usage import Usage
 
 urlpatterns = [
     path("v1/chat/completions", ChatCompletions.as_view()),
+    path("v1/responses", Responses.as_view()),
     path("v1/messages", Messages.as_view()),
     path("v1/messages/count_tokens", CountTokens.as_view()),
     path("v1/models", Models.as_view()),

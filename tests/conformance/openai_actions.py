@@ -84,6 +84,31 @@ def parse(order: dict[str, Any]) -> dict[str, Any]:
     return {"parsed": choice.message.parsed and choice.message.parsed.model_dump()}
 
 
+def respond(order: dict[str, Any]) -> dict[str, Any]:
+    """One whole response, with the SDK's own reading of its text."""
+    response = client(order).responses.create(**order["request"])
+    return {"response": response.model_dump(), "text": response.output_text}
+
+
+def respond_stream(order: dict[str, Any]) -> dict[str, Any]:
+    """One response by the SDK's stream helper: the events' names, and what it makes of them."""
+    names: list[str] = []
+    with client(order).responses.stream(**order["request"]) as events:
+        try:
+            names.extend(event.type for event in events)
+        except Exception as error:  # noqa: BLE001 (whatever a user would see)
+            return {"events": names, "broke": error}
+        final = events.get_final_response()
+    return {"events": names, "response": final.model_dump(), "text": final.output_text}
+
+
+def respond_parsed(order: dict[str, Any]) -> dict[str, Any]:
+    """A response in the form of a class."""
+    river: Any = pydantic.create_model("river", name=(str, ...))
+    parsed = client(order).responses.parse(**order["request"], text_format=river).output_parsed
+    return {"parsed": parsed and parsed.model_dump()}
+
+
 def models(order: dict[str, Any]) -> dict[str, Any]:
     """The names of the models listed."""
     return {"models": [model.id for model in client(order).models.list()]}
@@ -96,5 +121,8 @@ def model(order: dict[str, Any]) -> dict[str, Any]:
 
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     action.__name__: action
-    for action in (complete, stream, leave, stream_async, parse, models, model)
+    for action in (
+        *(complete, stream, leave, stream_async, parse, models, model),
+        *(respond, respond_stream, respond_parsed),
+    )
 }

@@ -5,6 +5,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.api.anthropic.asked import Asked
+from gateway.api.said import reasoning_in, text_in
 from gateway.token_report import reported
 from gateway.types import TokenUsage
 
@@ -64,20 +65,6 @@ def tool_use_block(call: dict[str, Any], place: int, answer_id: str) -> dict[str
         "name": call.get("function", {}).get("name") or "",
         "input": {},
     }
-
-
-def text_in(said: dict[str, Any]) -> str:
-    """The text of a message or a delta, which some providers give in parts."""
-    content = said.get("content")
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    return content or ""
-
-
-def reasoning_in(said: dict[str, Any]) -> str:
-    """What was thought before it; providers have two names for it, and some send it under both."""
-    reasoning = said.get("reasoning_content") or said.get("reasoning")
-    return reasoning if isinstance(reasoning, str) else ""
 
 
 def stop_of(

@@ -6,16 +6,15 @@ import orjson
 
 from gateway.api.anthropic.answers import (
     frame,
-    reasoning_in,
     stop_of,
     text_block,
-    text_in,
     thinking_block,
     tool_use_block,
     usage_block,
 )
 from gateway.api.anthropic.asked import Asked
 from gateway.api.anthropic.errors import event_of
+from gateway.api.said import reasoning_in, text_in
 from gateway.errors import GatewayError
 from gateway.token_report import reported
 from gateway.types import TokenUsage

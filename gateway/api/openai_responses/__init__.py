@@ -1,0 +1,1 @@
+"""OpenAI's Responses, stateless, over chat completions: parsing, translation, answers, events."""
