@@ -92,13 +92,14 @@ def respond(order: dict[str, Any]) -> dict[str, Any]:
 
 def respond_stream(order: dict[str, Any]) -> dict[str, Any]:
     """One response by the SDK's stream helper: the events' names, and what it makes of them."""
-    names: list[str] = []
+    arrived: list[Any] = []
     with client(order).responses.stream(**order["request"]) as events:
         try:
-            names.extend(event.type for event in events)
+            arrived.extend(events)
         except Exception as error:  # noqa: BLE001 (whatever a user would see)
-            return {"events": names, "broke": error}
-        final = events.get_final_response()
+            return {"events": [event.type for event in arrived], "broke": error}
+    final = arrived[-1].response
+    names = [event.type for event in arrived]
     return {"events": names, "response": final.model_dump(), "text": final.output_text}
 
 

@@ -27,11 +27,14 @@ GIVE_UP: Final = 60.0
 _MODEL: Final = """
 WITH model AS (
     INSERT INTO gateway_publicmodel
-           (name, title, description, tier, context_window, max_output_tokens, enabled, created_at)
-    SELECT %s, title, description, 'pro', context_window, max_output_tokens, true, now()
+           (name, title, description, tier, context_window, max_output_tokens, balancing,
+            cache_seconds, enabled, created_at)
+    SELECT %s, title, description, 'pro', context_window, max_output_tokens, balancing,
+           cache_seconds, true, now()
       FROM gateway_publicmodel WHERE name = 'scalix-free' RETURNING id)
-INSERT INTO gateway_placement (model_id, deployment_id, priority, weight)
-SELECT model.id, deployment_id, priority, weight FROM model, gateway_placement placement
+INSERT INTO gateway_placement (model_id, deployment_id, priority, weight, tier)
+SELECT model.id, deployment_id, priority, weight, placement.tier
+  FROM model, gateway_placement placement
   JOIN gateway_publicmodel free ON free.id = placement.model_id WHERE free.name = 'scalix-free'
 """
 

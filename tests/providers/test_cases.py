@@ -50,11 +50,18 @@ async def stand_in(wire: tuple[Wire, str]) -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture
-async def calls(wire: tuple[Wire, str]) -> AsyncIterator[Calls]:
+def silence(request: pytest.FixtureRequest) -> float:
+    """Seconds: long, but where a provider is to be silent."""
+    marked = request.node.callspec.params.get("how")
+    return 0.3 if marked == "silent" else 30.0
+
+
+@pytest.fixture
+async def calls(wire: tuple[Wire, str], silence: float) -> AsyncIterator[Calls]:
     loopback = Reachability(PrivateHost.read("localhost"))
-    providers = Providers(connect=2, silence=0.5, reachability=loopback)
+    providers = Providers(connect=5, silence=silence, reachability=loopback)
     await providers.open()
-    yield providers if wire[1] == OURS else LitellmCall(silence=0.5)
+    yield providers if wire[1] == OURS else LitellmCall(silence=silence)
     await providers.close()
 
 
