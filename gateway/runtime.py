@@ -43,7 +43,7 @@ from gateway.steps.admit import Admission
 from gateway.steps.authenticate import Authenticator
 from gateway.steps.route import Router
 from gateway.steps.settle import Settlement
-from gateway.types import Caller, Presented, Reservation, Target
+from gateway.types import Caller, Presented, Reservation
 from gateway.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
@@ -190,10 +190,10 @@ class Gateway:
             )
         )
 
-    def saw(self, reservation: Reservation, target: Target, outcome: str, ended: bool) -> None:
+    def saw(self, reservation: Reservation, deployment: str, outcome: str, ended: bool) -> None:
         """Notes what an attempt for this request came to; `ended`: how its stream did, at last."""
-        self.circuits.saw(target.deployment, outcome, ended=ended)
-        self.grudges.saw(reservation.caller.account_id, target.deployment, outcome)
+        self.circuits.saw(deployment, outcome, ended=ended)
+        self.grudges.saw(reservation.caller.account_id, deployment, outcome)
 
     async def _write_refusals(self) -> None:
         await self.refusals.write(self.reads)

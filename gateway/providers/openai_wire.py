@@ -1,15 +1,13 @@
 """Providers that speak the OpenAI wire: answers are passed through."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
 
-from gateway.errors import ProviderUnavailable
-from gateway.providers import failures, sse
+from gateway.providers import failures
 from gateway.providers.translation import Wire, openai_body
-from gateway.providers.transport import BROKEN, Transport, failure_of, read_on, require_ok
+from gateway.providers.transport import Transport
 from gateway.types import ChatRequest
 
 _DONE: Final = b"[DONE]"
@@ -27,30 +25,33 @@ class OpenAIWire:
         body = openai_body(wire, request)
         return _completion(await self._transport.answer(wire.url, body, wire.headers))
 
-    async def stream(
-        self, wire: Wire, request: ChatRequest
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    def stream(self, wire: Wire, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
         """The provider's chunks.  A ProviderFailure before the first, StreamCut after it."""
-        started, last = False, _NOTHING
         body = openai_body(wire, request)
-        try:
-            async with self._transport.post(wire.url, body, wire.headers) as response:
-                await require_ok(response)
-                async with aclosing(sse.event_data(response.content.iter_any())) as events:
-                    async for data in events:
-                        if data == _DONE:
-                            await read_on(response)
-                            return
-                        chunk = _chunk(data)
-                        yield chunk
-                        started, last = True, chunk if chunk["choices"] else last
-        except ProviderUnavailable as failure:
-            raise failures.cut_off(failure) if started else failure from failure.__cause__
-        except BROKEN as error:
-            broken = failure_of(error)
-            raise (failures.cut_off(broken) if started else broken) from error
-        if not _finishes(last):  # and it did not say that it was done, either
-            raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
+        return self._transport.chunks(wire.url, body, wire.headers, _Chunks())
+
+
+class _Chunks:
+    """Reads a stream that has the form of ours already."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._last = _NOTHING  # of the chunks that have choices
+
+    @property
+    def is_whole(self) -> bool:
+        """It said so, or the last choice had a reason to end."""
+        return self.is_over or any(one.get("finish_reason") for one in self._last["choices"])
+
+    def read(self, data: bytes) -> list[dict[str, Any]]:
+        """The chunk as it is."""
+        if data == _DONE:
+            self.is_over = True
+            return []
+        chunk = _chunk(data)
+        if chunk["choices"]:
+            self._last = chunk
+        return [chunk]
 
 
 def _completion(raw: bytes) -> dict[str, Any]:
@@ -84,7 +85,3 @@ def _are_choices(choices: object, part: str) -> bool:
         and bool(choices)
         and all(isinstance(one, dict) and isinstance(one.get(part), dict) for one in choices)
     )
-
-
-def _finishes(chunk: dict[str, Any]) -> bool:
-    return any(choice.get("finish_reason") for choice in chunk["choices"])

@@ -1,20 +1,36 @@
 """How providers are reached: one set of pooled connections, and what is read from them, bounded."""
 
 import asyncio
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any, Final, Protocol
 
 import aiohttp
 
 from gateway.errors import ProviderUnavailable
-from gateway.providers import failures
+from gateway.providers import failures, sse
 
-LONGEST_ANSWER: Final = 64 * 1024 * 1024
+_LONGEST_ANSWER: Final = 64 * 1024 * 1024
 _LONGEST_ERROR: Final = 64 * 1024
 _ERROR_SECONDS: Final = 5.0
 _READ_ON_SECONDS: Final = 0.1
 # ValueError: an address or a key, out of the environment, that no header can carry.
-BROKEN: Final = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+_BROKEN: Final = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+
+
+class Reader(Protocol):
+    """Reads one stream's events, in order."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to come any more."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer may end here."""
+
+    def read(self, data: bytes) -> list[dict[str, Any]]:
+        """The `chat.completion.chunk`s that an event comes to; a ProviderFailure."""
 
 
 class Transport:
@@ -38,7 +54,7 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Any:
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Any:
         """The response, as a context manager; redirects are not followed."""
         if self._session is None:
             raise RuntimeError("the provider session is not open")
@@ -47,14 +63,41 @@ class Transport:
     async def answer(self, url: str, body: bytes, headers: dict[str, str]) -> bytes:
         """A whole answer's bytes; a ProviderFailure otherwise."""
         try:
-            async with self.post(url, body, headers) as response:
-                await require_ok(response)
-                return await _read(response, LONGEST_ANSWER)
-        except BROKEN as error:
-            raise failure_of(error) from error
+            async with self._post(url, body, headers) as response:
+                await _require_ok(response)
+                return await _read(response, _LONGEST_ANSWER)
+        except _BROKEN as error:
+            raise _failure_of(error) from error
+
+    async def chunks(
+        self, url: str, body: bytes, headers: dict[str, str], reader: Reader
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """A stream's chunks, as `reader` makes them of its events.
+
+        A ProviderFailure before the first, StreamCut after it; also where the end is missing.
+        """
+        started = False
+        try:
+            async with self._post(url, body, headers) as response:
+                await _require_ok(response)
+                async with aclosing(sse.event_data(response.content.iter_any())) as events:
+                    async for data in events:
+                        for chunk in reader.read(data):
+                            yield chunk
+                            started = True
+                        if reader.is_over:
+                            break
+                await _read_on(response)
+        except ProviderUnavailable as failure:
+            raise failures.cut_off(failure) if started else failure from failure.__cause__
+        except _BROKEN as error:
+            broken = _failure_of(error)
+            raise (failures.cut_off(broken) if started else broken) from error
+        if not reader.is_whole:
+            raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
 
 
-async def require_ok(response: aiohttp.ClientResponse) -> None:
+async def _require_ok(response: aiohttp.ClientResponse) -> None:
     """Raises the ProviderFailure that any other status than 200 stands for."""
     if response.status != 200:
         async with asyncio.timeout(_ERROR_SECONDS):
@@ -62,14 +105,14 @@ async def require_ok(response: aiohttp.ClientResponse) -> None:
         raise failures.failure_of(response.status, said)
 
 
-async def read_on(response: aiohttp.ClientResponse) -> None:
+async def _read_on(response: aiohttp.ClientResponse) -> None:
     """To the end of the response, which follows at once: only then is the connection kept."""
     with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_READ_ON_SECONDS):
             await response.content.read()
 
 
-def failure_of(error: Exception) -> ProviderUnavailable:
+def _failure_of(error: Exception) -> ProviderUnavailable:
     """What broke, as our error."""
     if isinstance(error, TimeoutError):
         return failures.timed_out()

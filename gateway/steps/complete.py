@@ -3,10 +3,10 @@
 import datetime as dt
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.capacity.counting import CapacityTaken, Turns
 from gateway.errors import (
@@ -25,12 +25,12 @@ from gateway.types import Attempt, ChatRequest, Target
 class Trail:
     """The attempts of one request, in order; whatever ends the request, they are recorded.
 
-    `saw` hears what each came to, and whether that is how a stream ended that had begun.
+    `saw` hears of each by deployment what it came to, and whether that is how a stream ended that
+    had begun.
     """
 
-    saw: Callable[[Target, str, bool], None]
+    saw: Callable[[str, str, bool], None]
     attempts: list[Attempt] = field(default_factory=list)
-    latest: Target | None = None
     busy: dict[Target, float | None] = field(default_factory=dict)
     """Those whose capacity is taken, with the seconds until they may be asked; None: never."""
 
@@ -38,8 +38,7 @@ class Trail:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
         milliseconds = int((time.monotonic() - since) * 1000)
         self.attempts.append(Attempt(target.deployment, outcome, milliseconds))
-        self.latest = target
-        self.saw(target, outcome, False)
+        self.saw(target.deployment, outcome, False)
 
     def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
         """Notes an attempt after which another deployment can be tried."""
@@ -53,8 +52,7 @@ class Trail:
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
         """All attempts, the last of which was a stream that ended so, by a provider's `cause`."""
-        if self.latest is not None:
-            self.saw(self.latest, cause or outcome, True)
+        self.saw(self.attempts[-1].deployment, cause or outcome, True)
         return (*self.attempts[:-1], replace(self.attempts[-1], outcome=outcome))
 
 
@@ -76,6 +74,9 @@ class OpenStream:
     rest: AsyncGenerator[dict[str, Any], None]
 
 
+Answer = TypeVar("Answer", Completion, OpenStream)
+
+
 async def complete(
     providers: Providers,
     turns: Turns,
@@ -84,19 +85,11 @@ async def complete(
     trail: Trail,
 ) -> Completion:
     """The first answer that a target gives.  ProviderRejected, or ProvidersExhausted."""
-    async with aclosing(_in_turn(turns, targets, trail)) as asked:
-        async for target, since in asked:
-            try:
-                body = await providers.complete(target, request)
-            except ProviderUnavailable as failure:
-                trail.failed(target, failure, since)
-                continue
-            except BaseException as error:
-                trail.add(target, _outcome_of(error), since)
-                raise
-            trail.add(target, "completed", since)
-            return Completion(target, body)
-    raise _exhausted(request, trail)
+
+    async def ask(target: Target) -> Completion:
+        return Completion(target, await providers.complete(target, request))
+
+    return await _first(turns, targets, request, trail, ask, "completed")
 
 
 async def open_stream(
@@ -107,19 +100,36 @@ async def open_stream(
     trail: Trail,
 ) -> OpenStream:
     """The first stream that begins: until its first content another target can still be tried."""
-    async with aclosing(_in_turn(turns, targets, trail)) as asked:
-        async for target, since in asked:
+
+    async def begin(target: Target) -> OpenStream:
+        chunks = providers.stream(target, request)
+        first = await _until_content(chunks)
+        return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
+
+    return await _first(turns, targets, request, trail, begin, "streaming")
+
+
+async def _first(
+    turns: Turns,
+    targets: tuple[Target, ...],
+    request: ChatRequest,
+    trail: Trail,
+    ask: Callable[[Target], Awaitable[Answer]],
+    outcome: str,
+) -> Answer:
+    """What the first target gives that gives anything, noted as `outcome`; ProvidersExhausted."""
+    async with aclosing(_in_turn(turns, targets, trail)) as in_turn:
+        async for target, since in in_turn:
             try:
-                chunks = providers.stream(target, request)
-                first = await _until_content(chunks)
+                answer = await ask(target)
             except (ProviderUnavailable, StreamCut) as failure:  # cut before it said anything
                 trail.failed(target, failure, since)
-                continue
             except BaseException as error:
                 trail.add(target, _outcome_of(error), since)
                 raise
-            trail.add(target, "streaming", since)
-            return OpenStream(target, first, dt.datetime.now(dt.UTC), chunks)
+            else:
+                trail.add(target, outcome, since)
+                return answer
     raise _exhausted(request, trail)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.providers import failures
-from gateway.providers.native.wire import Call, Reader, arguments_of, chunk_of, usage_of
+from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of, usage_of
 from gateway.providers.translation import library, messages_of, parameters_of
 from gateway.types import ChatRequest, Target
 
@@ -99,12 +99,12 @@ class Anthropic:
         choice = {"index": 0, "message": message, "finish_reason": finish}
         return {"choices": [choice], "usage": _usage_of(answer["usage"])}
 
-    def reader(self, call: Call) -> Reader:
+    def reader(self, call: Call) -> EventReader:
         """For one stream."""
         return _MessageReader(call)
 
 
-class _MessageReader:
+class _MessageReader(EventReader):
     """Reads a message's events."""
 
     def __init__(self, call: Call) -> None:
@@ -112,9 +112,8 @@ class _MessageReader:
         self._usage: dict[str, Any] = {}
         self._calls = -1  # the number of the latest tool call
         self._in_json = False  # inside the tool that stands for a JSON answer
-        self.is_whole = False
 
-    def read(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """The chunks that an event comes to."""
         match event["type"]:
             case "content_block_delta":

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.providers import failures
-from gateway.providers.native.wire import Call, Reader, arguments_of, chunk_of, usage_of
+from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of, usage_of
 from gateway.providers.translation import library, messages_of, parameters_of
 from gateway.types import ChatRequest, Target
 
@@ -85,19 +85,18 @@ class Gemini:
             raise failures.rubbish()
         return {"choices": choices, "usage": _usage_of(answer.get("usageMetadata") or {})}
 
-    def reader(self, call: Call) -> Reader:  # noqa: ARG002
+    def reader(self, call: Call) -> EventReader:  # noqa: ARG002
         """For one stream."""
         return _AnswerReader()
 
 
-class _AnswerReader:
+class _AnswerReader(EventReader):
     """Reads a stream's pieces, each of which has the form of an answer."""
 
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}  # of each choice, how many have come
-        self.is_whole = False
 
-    def read(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """The chunks that a piece comes to."""
         if "error" in event:
             raise _error_of(event["error"])

@@ -1,30 +1,18 @@
 """A call of a provider that has a wire of its own: what is sent, and how its answer is read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import orjson
 
-from gateway.errors import ProviderUnavailable
-from gateway.providers import failures, sse
-from gateway.providers.transport import BROKEN, Transport, failure_of, read_on, require_ok
+from gateway.providers import failures
+from gateway.providers.transport import Reader, Transport
 from gateway.types import ChatRequest, Target
 
 # What reading an answer of another form than it should be may raise.
 _MAKES_NO_SENSE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-
-
-class Reader(Protocol):
-    """Reads one stream's events, in order."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the answer has ended as it should."""
-
-    def read(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        """The `chat.completion.chunk`s that an event comes to; a ProviderFailure."""
 
 
 class Dialect(Protocol):
@@ -66,25 +54,28 @@ class NativeWire:
         except _MAKES_NO_SENSE as error:
             raise failures.rubbish() from error
 
-    async def stream(self, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+    def stream(self, call: Call) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's chunks.  A ProviderFailure before the first, StreamCut after it."""
-        started, reader = False, call.dialect.reader(call)
+        reader = call.dialect.reader(call)
+        return self._transport.chunks(call.url, call.body, call.headers, reader)
+
+
+class EventReader(ABC):
+    """Reads a stream whose events are JSON objects."""
+
+    is_over = False  # they end with the response
+    is_whole = False
+
+    def read(self, data: bytes) -> list[dict[str, Any]]:
+        """The chunks that an event comes to; a ProviderFailure."""
         try:
-            async with self._transport.post(call.url, call.body, call.headers) as response:
-                await require_ok(response)
-                async with aclosing(sse.event_data(response.content.iter_any())) as events:
-                    async for data in events:
-                        for chunk in _read(reader, data):
-                            yield chunk
-                            started = True
-                await read_on(response)
-        except ProviderUnavailable as failure:
-            raise failures.cut_off(failure) if started else failure from failure.__cause__
-        except BROKEN as error:
-            broken = failure_of(error)
-            raise (failures.cut_off(broken) if started else broken) from error
-        if not reader.is_whole:
-            raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
+            return self.chunks_of(_object_in(data))
+        except _MAKES_NO_SENSE as error:
+            raise failures.rubbish() from error
+
+    @abstractmethod
+    def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """The same, of one that has been parsed; whatever it stumbles over is rubbish."""
 
 
 def arguments_of(value: Any) -> str:
@@ -108,13 +99,6 @@ def usage_of(prompt: int, completion: int, *, cached: int = 0, reasoning: int = 
     if reasoning:
         usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
     return usage
-
-
-def _read(reader: Reader, data: bytes) -> list[dict[str, Any]]:
-    try:
-        return reader.read(_object_in(data))
-    except _MAKES_NO_SENSE as error:
-        raise failures.rubbish() from error
 
 
 def _object_in(raw: bytes) -> dict[str, Any]:
