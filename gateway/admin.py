@@ -48,10 +48,7 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_base_url(self) -> str:
         """Refuses a private address now, with the setting that allows it, and not at each call."""
         url: str = self.cleaned_data["base_url"]
-        reachability = Reachability.configured(
-            settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
-        )
-        if url and (objection := reachability.objection(url)):
+        if url and (objection := Reachability.in_force().objection(url)):
             raise forms.ValidationError(objection)
         return url
 

@@ -5,19 +5,18 @@ kept lies in the counter store until its time is over, and is never longer than 
 store that is away or has forgotten means no more than that a provider is asked.
 """
 
-import asyncio
 import hashlib
 import time
 import uuid
-import zlib
 from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 
-from billing.metering.account_counters import PARTITIONS
+from billing.metering.cluster_slots import partition_tag
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.redis_store import RedisStore
+from gateway.background import Background
 from gateway.catalogue.snapshot import ModelRow
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
 from gateway.types import Caller, ChatRequest, Outcome, Presented, Reservation
@@ -33,7 +32,7 @@ class AnswerCache:
         self._store = store
         self._quota = quota
         self.most_bytes = most_bytes
-        self._keeping: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+        self._background = Background()
 
     def slot(
         self, caller: Caller, presented: Presented, request: ChatRequest, row: ModelRow
@@ -66,13 +65,11 @@ class AnswerCache:
 
     def keep(self, key: str, value: bytes, seconds: int) -> None:
         """Keeps it for so many seconds, in the background."""
-        task = asyncio.create_task(self._keep(key, value, seconds))
-        self._keeping.add(task)
-        task.add_done_callback(self._keeping.discard)
+        self._background.start(self._keep(key, value, seconds))
 
     async def finish(self) -> None:
         """Returns when what was to be kept is kept."""
-        await asyncio.gather(*self._keeping)
+        await self._background.finish()
 
     async def _keep(self, key: str, value: bytes, seconds: int) -> None:
         with suppress(QuotaUnavailable):  # the next one asks a provider again
@@ -133,5 +130,4 @@ def _key(account_id: uuid.UUID, request: ChatRequest) -> str:
         request.include_usage,
     ]
     digest = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    partition = zlib.crc32(account_id.bytes) % PARTITIONS
-    return f"scalix:{{a{partition:03}}}:answer:{account_id}:{digest}"
+    return f"{partition_tag('a', account_id.bytes)}:answer:{account_id}:{digest}"

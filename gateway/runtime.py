@@ -91,9 +91,7 @@ class Gateway:
         self.providers = Providers(
             connect=settings.GATEWAY_CONNECT_SECONDS,
             silence=settings.GATEWAY_SILENCE_SECONDS,
-            reachability=Reachability.configured(
-                settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
-            ),
+            reachability=Reachability.in_force(),
         )
         self.authenticator = Authenticator(self.reads, self.plans, self.token_uses)
         self.admission = Admission(

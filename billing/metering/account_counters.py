@@ -1,17 +1,15 @@
 """The counters of one account in the counter store, by `quota.lua`."""
 
 import uuid
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
+from billing.metering.cluster_slots import partition_tag
 from billing.metering.redis_store import ACCOUNT, NONE, Call, Clock
 from billing.metering.sums import LedgerReader
 from billing.metering.usage import Counters
-
-PARTITIONS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def read_account(answer: list[Any]) -> AccountAnswer:
 @lru_cache(10_000)  # twice in a request
 def account_tag(generation: int, account_id: uuid.UUID) -> str:
     """What an account's keys begin with: those of a partition are in the same slot of a cluster."""
-    return f"scalix:{{p{zlib.crc32(account_id.bytes) % PARTITIONS:03}}}:{generation}"
+    return f"{partition_tag('p', account_id.bytes)}:{generation}"
 
 
 def bookings_in(key: bytes, fields: dict[bytes, bytes]) -> Iterable[HeldBooking]:

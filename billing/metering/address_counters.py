@@ -1,10 +1,9 @@
 """The counters of one network address in the counter store, by `address.lua`."""
 
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from billing.metering.account_counters import PARTITIONS
+from billing.metering.cluster_slots import partition_tag
 from billing.metering.redis_store import ADDRESS, Call, Clock
 from billing.metering.sums import LedgerReader
 from billing.metering.usage import AddressUse
@@ -33,8 +32,7 @@ class AddressCounters:
 
     def call(self, generation: int, address: str, *operation: str | int) -> Call:
         """The call of an operation: its name, then its arguments."""
-        number = zlib.crc32(address.encode()) % PARTITIONS
-        tag = f"scalix:{{a{number:03}}}:{generation}"
+        tag = f"{partition_tag('a', address.encode())}:{generation}"
         keys = (f"{tag}:address:{address}", f"{tag}:epoch")
         name, *arguments = operation
         return Call(ADDRESS, keys, (name, self.clock.ms, *arguments))

@@ -7,7 +7,6 @@ So a counter store that is away, or has forgotten, lets requests through, and th
 import asyncio
 import time
 import uuid
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from billing import gates
-from billing.metering.account_counters import PARTITIONS
+from billing.metering.cluster_slots import partition_tag
 from billing.metering.redis_store import NO_LIMIT, Call, Clock, QuotaUnavailable, RedisStore
+from gateway.background import Background
 from gateway.errors import ProviderUnavailable
 from gateway.types import Reservation, Target
 
@@ -79,7 +79,7 @@ class Capacity:
         self.in_flight: Counter[str] = Counter()
         """Requests of this process that run at each deployment now."""
         self._leased: defaultdict[str, set[str]] = defaultdict(set)
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+        self._background = Background()
         store.register(_SCRIPT, Path(__file__).with_name("capacity.lua"))
 
     def turns(self, reservation: Reservation) -> "Turns":
@@ -116,12 +116,13 @@ class Capacity:
     def end(self, target: Target, request_id: uuid.UUID, tokens: int) -> None:
         """Counts what a request took in place of what was reserved, in the background."""
         self._leased[target.deployment].discard(str(request_id))
-        self._tell(self._call(target.deployment, "end", str(request_id), tokens))
+        call = self._call(target.deployment, "end", str(request_id), tokens)
+        self._background.start(self._tell(call))
 
     def leave(self, target: Target, place: Place) -> None:
         """Gives up a place in the deployment's queue, in the background."""
         fields = (str(place.request_id), place.tokens, place.rank, place.since)
-        self._tell(self._call(target.deployment, "leave", *fields))
+        self._background.start(self._tell(self._call(target.deployment, "leave", *fields)))
 
     async def renew(self) -> None:
         """Says that this process' requests still run: without it their leases end in 30 s."""
@@ -136,27 +137,21 @@ class Capacity:
 
     async def finish(self) -> None:
         """Returns when what was ended has been counted."""
-        await asyncio.gather(*self._tasks)
+        await self._background.finish()
 
     async def used(self, deployment: str) -> Use:
         """What is used of it.  QuotaUnavailable."""
         (figures,) = await self._store.run(self._call(deployment, "peek"))
         return Use(*figures)
 
-    def _tell(self, call: Call) -> None:
-        task = asyncio.create_task(self._told(call))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _told(self, call: Call) -> None:
+    async def _tell(self, call: Call) -> None:
         # Unheard, it stays counted as reserved for a minute and for the day, and as running or
         # waiting until its time is over.
         with suppress(QuotaUnavailable):
             await self._store.run(call)
 
     def _call(self, deployment: str, name: str, *arguments: str | int) -> Call:
-        partition = zlib.crc32(deployment.encode()) % PARTITIONS
-        tag = f"scalix:{{c{partition:03}}}:capacity:{deployment}"
+        tag = f"{partition_tag('c', deployment.encode())}:capacity:{deployment}"
         keys = (f"{tag}:taken", tag, f"{tag}:running", f"{tag}:waiting")
         return Call(_SCRIPT, keys, (name, self._clock.ms, *arguments))
 

@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -137,7 +136,7 @@ class _Run:
         if deployment := Deployment.objects.filter(**same).first():
             self._change(deployment, stated)
             return deployment
-        if base_url and (objection := _reachability().objection(base_url)):
+        if base_url and (objection := Reachability.in_force().objection(base_url)):
             raise ConfigError(f"{entry.model_name}: {objection}")
         name = _free_name(f"{provider}-{upstream_model}")
         return self._create(Deployment(name=name, **same | stated))
@@ -209,7 +208,3 @@ def _free_name(wanted: str) -> str:
         number += 1
         name = f"{base}-{number}"
     return name
-
-
-def _reachability() -> Reachability:
-    return Reachability.configured(settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES)

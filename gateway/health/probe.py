@@ -61,10 +61,7 @@ async def probe_usable(
     its own connections.  Raises PostgresUnavailable.
     """
     pool, store = ReadPool(size=1), RedisStore(settings.REDIS_URL)
-    reachability = Reachability.configured(
-        settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES
-    )
-    providers = Providers(connect=seconds, silence=seconds, reachability=reachability)
+    providers = Providers(connect=seconds, silence=seconds, reachability=Reachability.in_force())
     try:
         targets = await _targets_to_probe(pool, only)
         if not targets:

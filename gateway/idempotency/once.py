@@ -24,6 +24,7 @@ import psycopg
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.processes import Heartbeat
 from billing.metering.quota import Quota
+from gateway.background import Background
 from gateway.errors import AnswerNotKept, StoreUnavailable
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
 from gateway.idempotency.claims import ADMISSION_SECONDS, Claim, Claims, Stored, in_use
@@ -109,7 +110,7 @@ class Once:
         self._quota = quota
         self._heartbeat = heartbeat
         self._most_bytes = most_bytes
-        self._releases: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+        self._background = Background()
 
     async def answer(
         self, caller: Caller, key: IdempotencyKey, request_id: uuid.UUID, work: Work
@@ -139,8 +140,7 @@ class Once:
 
     async def finish(self) -> None:
         """Waits for keys that are being given up."""
-        if self._releases:
-            await asyncio.wait(self._releases)
+        await self._background.finish()
 
     async def _again(self, stored: Stored, caller: Caller) -> Replay:
         if stored.answer is None:
@@ -155,10 +155,7 @@ class Once:
 
     async def _release(self, claim: Claim) -> None:
         """Gives up the key, also when the caller's task is cancelled meanwhile."""
-        task = asyncio.create_task(self._try_to_release(claim))
-        self._releases.add(task)
-        task.add_done_callback(self._releases.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._background.start(self._try_to_release(claim)))
 
     async def _try_to_release(self, claim: Claim) -> None:
         # Without Postgres it is found free later: its row has ended, or it is past its time.

@@ -19,6 +19,8 @@ from ipaddress import (
 from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
 
+from django.conf import settings
+
 SETTING: Final = "PROVIDER_PRIVATE_HOSTS"
 
 Address = IPv4Address | IPv6Address
@@ -113,6 +115,11 @@ class Reachability:
             for host in _hosts_of(value)
         ]
         return cls((*hosts, *given))
+
+    @classmethod
+    def in_force(cls) -> Self:
+        """As this installation's settings have it."""
+        return cls.configured(settings.PROVIDER_PRIVATE_HOSTS, settings.PROVIDER_VARIABLES)
 
     def allows_name(self, url: str | None) -> int | None:
         """The port at which this URL's host may be in a private network; None for none."""

@@ -17,6 +17,7 @@ from billing.metering.ledger import COMMIT_SECONDS, Ended, Ending, LedgerUnavail
 from billing.metering.prices import PriceBook
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.usage import Usage
+from gateway.background import Background
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.types import Keep, Outcome, Reservation, TokenUsage
 
@@ -43,7 +44,7 @@ class Settlement:
         self._prices = prices
         self._generation = generation
         self._expected: dict[uuid.UUID, asyncio.Future[None]] = {}
-        self._running: set[asyncio.Task[Usage]] = set()  # the loop itself holds tasks weakly
+        self._background = Background()
 
     def expect(self, reservation: Reservation) -> None:
         """Notes that this request is to be settled: `finish` waits for it."""
@@ -60,13 +61,12 @@ class Settlement:
         StoreUnavailable when the ledger can't be reached: nothing is charged then, so an answer
         that the caller has not seen yet must not be given.
         """
-        task = asyncio.create_task(
+        task = self._background.start(
             self._settle(reservation, outcome)
             if keep is None
             else self._keep_and_settle(reservation, outcome, keep)
         )
-        self._running.add(task)
-        task.add_done_callback(lambda _: self._settled(reservation, task))
+        task.add_done_callback(lambda _: self._settled(reservation))
         return await asyncio.shield(task)
 
     async def finish(self, patience: float = 10.0) -> None:
@@ -76,8 +76,7 @@ class Settlement:
         if self._expected:
             logger.warning("stopping with %d requests unsettled", len(self._expected))
 
-    def _settled(self, reservation: Reservation, task: asyncio.Task[Usage]) -> None:
-        self._running.discard(task)
+    def _settled(self, reservation: Reservation) -> None:
         if done := self._expected.pop(reservation.request_id, None):
             done.set_result(None)
 

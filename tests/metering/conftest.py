@@ -12,7 +12,7 @@ import redis
 
 from accounts.identifiers import uuid7
 from accounts.postgres import ReadPool, connect
-from billing.metering.account_counters import PARTITIONS
+from billing.metering.cluster_slots import PARTITIONS
 from billing.metering.fence import FIRST
 from billing.metering.quota import Quota, QuotaRequest
 from billing.metering.redis_store import Clock, RedisStore
