@@ -9,7 +9,7 @@ import hashlib
 import time
 import uuid
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -17,12 +17,9 @@ from billing.metering.cluster_slots import partition_tag
 from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.redis_store import RedisStore
 from gateway.background import Background
-from gateway.catalogue.snapshot import ModelRow
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
-from gateway.types import Caller, ChatRequest, Outcome, Presented, Reservation
+from gateway.types import Caller, ChatRequest, ModelEntry, Outcome, Presented, Reservation
 from gateway.what_is_left import what_is_left
-
-LONGEST_SECONDS: Final = 86_400
 
 
 class AnswerCache:
@@ -35,11 +32,11 @@ class AnswerCache:
         self._background = Background()
 
     def slot(
-        self, caller: Caller, presented: Presented, request: ChatRequest, row: ModelRow
+        self, caller: Caller, presented: Presented, request: ChatRequest, model: ModelEntry
     ) -> "Slot | None":
         """Where this request's answer is kept; None: nobody asks for that."""
         asked = presented.cache_seconds
-        seconds = row.cache_seconds if asked is None else asked
+        seconds = model.cache_seconds if asked is None else asked
         if not seconds or caller.is_new or self.most_bytes == 0:
             return None
         return Slot(self, caller, _key(caller.account_id, request), seconds)

@@ -24,6 +24,7 @@ from gateway.safety.models import (
     ContentRule,
     RequestFingerprint,
 )
+from gateway.types import LONGEST_CACHE_SECONDS, Balancing
 
 __all__ = [
     "AbuseCase",
@@ -74,15 +75,18 @@ class PublicModel(models.Model):
     balancing = models.CharField(
         max_length=20,
         choices=[
-            ("weight", "by weight"),
-            ("least-connections", "to whoever has the least to do for its weight"),
+            (Balancing.WEIGHT.value, "by weight"),
+            (
+                Balancing.LEAST_CONNECTIONS.value,
+                "to whoever has the least to do for its weight",
+            ),
         ],
-        default="weight",
+        default=Balancing.WEIGHT.value,
         help_text="Among deployments of equal priority.",
     )
     cache_seconds = models.PositiveIntegerField(
         default=0,
-        validators=[MaxValueValidator(86_400)],
+        validators=[MaxValueValidator(LONGEST_CACHE_SECONDS)],
         help_text="How long an answer is given again, free of charge, to the account that asks "
         "exactly the same. 0: only where a request asks for it.",
     )

@@ -65,7 +65,7 @@ async def _answer(
     """The answer of a request that runs; `held` is the idempotency key that it runs for."""
     try:
         await gateway.guard.check(caller, request)
-        model = gateway.admission.model_for(caller, request.model)
+        model = gateway.admission.model_for(caller, request.model).entry
         keeper = held or gateway.cache.slot(caller, presented, request, model)
         if isinstance(keeper, Slot) and (kept := await keeper.find()):
             return kept

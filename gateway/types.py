@@ -5,7 +5,8 @@ import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -17,6 +18,9 @@ from billing.metering.usage import Usage
 from billing.plans import Limits
 from billing.prompts import Channel
 from gateway.idempotency.key import IdempotencyKey
+
+LONGEST_CACHE_SECONDS: Final = 86_400
+"""How long an answer may be given again, at most."""
 
 
 def session_digest(name: str) -> str:
@@ -118,6 +122,13 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+class Balancing(StrEnum):
+    """How requests are shared out among a model's deployments of equal priority."""
+
+    WEIGHT = "weight"
+    LEAST_CONNECTIONS = "least-connections"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """A public model as the catalogue has it."""
@@ -129,6 +140,8 @@ class ModelEntry:
     context_window: int
     max_output_tokens: int
     created: int
+    balancing: str = Balancing.WEIGHT
+    cache_seconds: int = 0  # how long answers are given again without being asked to
 
 
 class CapacityLimits(NamedTuple):

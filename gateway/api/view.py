@@ -14,7 +14,6 @@ from accounts.identifiers import encode
 from accounts.visitors import HEADER as VISITOR_HEADER
 from billing.metering.usage import Usage
 from gateway import pipeline, runtime
-from gateway.answer_cache import LONGEST_SECONDS
 from gateway.api.dialects import OPENAI, Dialect, dialect_of
 from gateway.api.errors import WrongMethod
 from gateway.errors import (
@@ -26,7 +25,7 @@ from gateway.errors import (
 )
 from gateway.idempotency.key import HEADER as KEY_HEADER
 from gateway.idempotency.key import IdempotencyKey, key_for
-from gateway.types import Caller, Presented, session_digest
+from gateway.types import LONGEST_CACHE_SECONDS, Caller, Presented, session_digest
 
 CACHE_HEADER = "x-scalix-cache"
 _CACHE_META = f"HTTP_{CACHE_HEADER.upper().replace('-', '_')}"
@@ -127,9 +126,13 @@ def _cache_seconds(request: ASGIRequest) -> int | None:
     text = request.META.get(_CACHE_META)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > LONGEST_SECONDS:
+    if (
+        not (text.isascii() and text.isdigit())
+        or len(text) > 9
+        or int(text) > LONGEST_CACHE_SECONDS
+    ):
         raise InvalidRequest(
-            f"{CACHE_HEADER} is a number of seconds, at most {LONGEST_SECONDS:,}; 0 asks for an "
+            f"{CACHE_HEADER} is a number of seconds, at most {LONGEST_CACHE_SECONDS:,}; 0 asks for an "
             "answer of its own.",
             param=CACHE_HEADER,
         )

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import yaml
 
+from gateway.types import Balancing
+
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}|os\.environ/(\w+)")
 _LEAST_CONNECTIONS: Final = frozenset(
     {"least-busy", "usage-based-routing", "usage-based-routing-v2", "latency-based-routing"}
@@ -55,7 +57,7 @@ class Config:
     """All that a file says and is taken over; `remarks` say what is not."""
 
     entries: tuple[Entry, ...]
-    balancing: str | None
+    balancing: Balancing | None
     fallbacks: Mapping[str, tuple[str, ...]]
     free_limits: Mapping[str, int]
     remarks: list[str] = field(default_factory=list)
@@ -145,14 +147,14 @@ def _variable_in(value: str) -> str:
     return (match[1] or match[2]) if match else ""
 
 
-def _balancing(strategy: object, remarks: list[str]) -> str | None:
+def _balancing(strategy: object, remarks: list[str]) -> Balancing | None:
     if strategy is None:
         return None
     if strategy in _LEAST_CONNECTIONS:
-        return "least-connections"
+        return Balancing.LEAST_CONNECTIONS
     if strategy != _BY_WEIGHT:
         remarks.append(f"router_settings.routing_strategy {strategy!r} is not known: by weight")
-    return "weight"
+    return Balancing.WEIGHT
 
 
 def _fallbacks(listed: object) -> dict[str, tuple[str, ...]]:

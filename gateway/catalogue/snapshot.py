@@ -1,5 +1,6 @@
 """The catalogue in memory: what the request path reads, refreshed from the tables."""
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,34 +16,42 @@ _PROBE_FAILED_PENALTY: Final = 10_000  # in priorities: behind every deployment 
 
 _LOWERED_PENALTY: Final = 1_000  # behind every deployment that answers well
 
+_ENTRY: Final = len(dataclasses.fields(ModelEntry))
 _LIMITS: Final = len(CapacityLimits._fields)
-_UNLIMITED: Final = [None] * _LIMITS
+_UNLIMITED: Final = (None,) * _LIMITS
 
-_QUERY: Final = """
-SELECT model.name, model.title, model.description, model.tier, model.context_window,
-       model.max_output_tokens, extract(epoch FROM model.created_at)::bigint,
-       placement.priority, placement.weight, deployment.name, deployment.provider,
-       deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
-       deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
-       coalesce(probe.succeeded, true),
-       deployment.quality_routing AND coalesce(standing.lowered, false),
-       deployment.requests_per_minute, deployment.tokens_per_minute,
-       deployment.requests_per_day, deployment.tokens_per_day, deployment.requests_at_once,
-       placement.tier, deployment.takes_tools,
-       deployment.takes_images, deployment.takes_audio, deployment.takes_json_schemas,
-       deployment.context_window, model.balancing, model.cache_seconds
-  FROM gateway_publicmodel model
-  LEFT JOIN gateway_placement placement ON placement.model_id = model.id
-  LEFT JOIN gateway_deployment deployment
-         ON deployment.id = placement.deployment_id AND deployment.enabled
+HEALTH: Final = """coalesce(probe.succeeded, true),
+       deployment.quality_routing AND coalesce(standing.lowered, false)"""
+"""Of a query's `deployment`: whether it answers probes, and whether it has lost its place."""
+
+HEALTH_JOINS: Final = """
   LEFT JOIN gateway_qualitystanding standing ON standing.deployment_id = deployment.id
   LEFT JOIN LATERAL (
         SELECT succeeded FROM gateway_proberesult
          WHERE deployment_id = deployment.id AND probed_at > now() - interval '3 minutes'
-         ORDER BY probed_at DESC LIMIT 1) probe ON true
+         ORDER BY probed_at DESC LIMIT 1) probe ON true"""
+"""What HEALTH is read from."""
+
+_QUERY: Final = f"""
+SELECT model.name, model.title, model.description, model.tier, model.context_window,
+       model.max_output_tokens, extract(epoch FROM model.created_at)::bigint, model.balancing,
+       model.cache_seconds,
+       placement.priority, placement.weight, deployment.name, deployment.provider,
+       deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
+       deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
+       {HEALTH},
+       deployment.requests_per_minute, deployment.tokens_per_minute,
+       deployment.requests_per_day, deployment.tokens_per_day, deployment.requests_at_once,
+       placement.tier, deployment.takes_tools, deployment.takes_images, deployment.takes_audio,
+       deployment.takes_json_schemas, deployment.context_window
+  FROM gateway_publicmodel model
+  LEFT JOIN gateway_placement placement ON placement.model_id = model.id
+  LEFT JOIN gateway_deployment deployment
+         ON deployment.id = placement.deployment_id AND deployment.enabled
+{HEALTH_JOINS}
  WHERE model.enabled
  ORDER BY model.name, placement.priority, deployment.name
-"""
+"""  # noqa: S608  (our own text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,6 @@ class ModelRow:
     entry: ModelEntry
     targets: tuple[Target, ...]
     families: tuple[Family, ...]  # of the targets' models, each once
-    balancing: str = "weight"
-    cache_seconds: int = 0
 
 
 class Catalogue:
@@ -62,20 +69,25 @@ class Catalogue:
     def __init__(self, pool: ReadPool, variables: Mapping[str, str]) -> None:
         self._pool = pool
         self._variables = variables
+        self._rows: list[tuple[Any, ...]] = []
         self._models: dict[str, ModelRow] = {}
 
     async def refresh(self) -> None:
         """Reads the tables.  Raises PostgresUnavailable."""
-        rows: dict[str, tuple[ModelEntry, tuple[str, int], list[Target]]] = {}
-        for *row, balancing, cache_seconds in await self._pool.fetch(_QUERY):
-            entry = ModelEntry(*row[:7])
-            _, _, targets = rows.setdefault(entry.name, (entry, (balancing, cache_seconds), []))
-            if target := self._target(entry.name, row[7:]):
+        rows = await self._pool.fetch(_QUERY)
+        if rows == self._rows:  # as it nearly always is
+            return
+        models: dict[str, tuple[ModelEntry, list[Target]]] = {}
+        for row in rows:
+            entry = ModelEntry(*row[:_ENTRY])
+            _, targets = models.setdefault(entry.name, (entry, []))
+            if target := self._target(entry.name, row[_ENTRY:]):
                 targets.append(target)
         self._models = {
-            name: _model_row(entry, sorted(targets, key=lambda one: one.priority), *ways)
-            for name, (entry, ways, targets) in rows.items()
+            name: _model_row(entry, sorted(targets, key=lambda one: one.priority))
+            for name, (entry, targets) in models.items()
         }
+        self._rows = rows
 
     @property
     def loaded(self) -> bool:
@@ -104,11 +116,11 @@ class Catalogue:
         rows = (self._models.get(name) for name in models)
         return frozenset(one.deployment for row in rows if row for one in row.targets)
 
-    def _target(self, served: str, row: list[Any]) -> Target | None:
+    def _target(self, served: str, row: tuple[Any, ...]) -> Target | None:
         """The deployment as it can be called; None where a variable that it needs is not set."""
         (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
          key_variable, key_optional, answers, lowered, *others) = row  # fmt: skip
-        limits, (tier, *takes, context_window) = others[:_LIMITS], others[_LIMITS:]
+        limits, (tier, *takes, context_window) = tuple(others[:_LIMITS]), others[_LIMITS:]
         if name is None:
             return None
         variables = self._variables
@@ -138,8 +150,6 @@ class Catalogue:
         )
 
 
-def _model_row(
-    entry: ModelEntry, targets: list[Target], balancing: str, cache_seconds: int
-) -> ModelRow:
+def _model_row(entry: ModelEntry, targets: list[Target]) -> ModelRow:
     families = dict.fromkeys(family_of(one.provider, one.upstream_model) for one in targets)
-    return ModelRow(entry, tuple(targets), tuple(families), balancing, cache_seconds)
+    return ModelRow(entry, tuple(targets), tuple(families))

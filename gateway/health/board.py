@@ -13,9 +13,10 @@ from typing import Final
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from billing.metering.quota import QuotaUnavailable
-from gateway.catalogue.snapshot import Catalogue
+from gateway.catalogue.snapshot import HEALTH, HEALTH_JOINS, Catalogue
 from gateway.health.incidents import Event, Incident, incidents_of
 from gateway.health.models import GATEWAY
+from gateway.health.reports import HEARD_WITHIN
 
 DAYS: Final = 90
 INCIDENT_DAYS: Final = 14
@@ -28,19 +29,13 @@ _DAYS: Final = """
 SELECT deployment, day, succeeded + probes_succeeded, failed + probes_failed
   FROM gateway_deploymentday WHERE day > %s AND day <= %s
 """
-_NOW: Final = """
-SELECT deployment.name, deployment.quality_routing AND coalesce(standing.lowered, false),
-       coalesce(probe.succeeded, true),
+_NOW: Final = f"""
+SELECT deployment.name, {HEALTH},
        EXISTS (SELECT FROM gateway_opencircuit circuit WHERE circuit.deployment = deployment.name
-                  AND circuit.heard_at > now() - interval '15 seconds')
-  FROM gateway_deployment deployment
-  LEFT JOIN gateway_qualitystanding standing ON standing.deployment_id = deployment.id
-  LEFT JOIN LATERAL (
-        SELECT succeeded FROM gateway_proberesult
-         WHERE deployment_id = deployment.id AND probed_at > now() - interval '3 minutes'
-         ORDER BY probed_at DESC LIMIT 1) probe ON true
+                  AND circuit.heard_at > now() - %s)
+  FROM gateway_deployment deployment {HEALTH_JOINS}
  WHERE deployment.enabled
-"""
+"""  # noqa: S608  (our own text)
 _EVENTS: Final = """
 SELECT at, deployment, kind, process_id FROM gateway_healthevent
  WHERE at > %s ORDER BY at DESC LIMIT %s
@@ -160,10 +155,11 @@ class StatusBoard:
         def part(name: str, title: str, state: str, text: str) -> Part:
             return Part(title, state, text, tuple(days[name].get(d, Day(d)) for d in every_day))
 
+        now_of_each = await self._pool.fetch(_NOW, (HEARD_WITHIN,))
         usable = {one.deployment for row in self._catalogue.usable() for one in row.targets}
         states = {
             name: "down" if circuit_open or not answers else "poor" if lowered else "up"
-            for name, lowered, answers, circuit_open in await self._pool.fetch(_NOW)
+            for name, answers, lowered, circuit_open in now_of_each
             if name in usable
         }
         since = now - dt.timedelta(days=INCIDENT_DAYS)

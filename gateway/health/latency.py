@@ -20,12 +20,6 @@ BUCKET_SQL: Final = (
 """The bucket of a number of milliseconds, as SQL; `%(milliseconds)s` stands for its expression."""
 
 
-def bucket_of(milliseconds: float) -> int:
-    """The bucket of a time, as BUCKET_SQL has it."""
-    place = 1 + math.floor(math.log(max(milliseconds, 1) / _FIRST_MS) / math.log(_STEP))
-    return min(LAST, max(1, place))
-
-
 def percentile(counts: Mapping[int, int], share: float) -> int | None:
     """Milliseconds within which this share of the times is; None where there are none.
 

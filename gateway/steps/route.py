@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
 
 from billing.gates import may_use
 from gateway.catalogue.capabilities import FIELD_OF, needs_of
@@ -18,9 +17,7 @@ from gateway.catalogue.snapshot import Catalogue, ModelRow
 from gateway.errors import InvalidRequest, ProvidersExhausted
 from gateway.health.circuits import Circuits
 from gateway.health.grudges import Grudges
-from gateway.types import Reservation, Target
-
-LEAST_CONNECTIONS: Final = "least-connections"
+from gateway.types import Balancing, Reservation, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,8 @@ class Router:
         if len(targets) > 1:
             targets = self._preferred(targets, row, reservation)
         ordered: list[Target] = []
-        draw = self._least_connections if row.balancing == LEAST_CONNECTIONS else _by_weight
+        by_load = row.entry.balancing == Balancing.LEAST_CONNECTIONS
+        draw = self._least_connections if by_load else _by_weight
         for _, equals in groupby(targets, key=lambda one: one.priority):
             ordered += _drawn(list(equals), draw)
         return self._preferred_first(_able(ordered, row, reservation), reservation)

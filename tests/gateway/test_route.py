@@ -13,8 +13,8 @@ from gateway.catalogue.snapshot import ModelRow
 from gateway.errors import InvalidRequest, ProvidersExhausted
 from gateway.health.circuits import FEWEST_FAILURES, Circuits
 from gateway.health.grudges import GRUDGE_SECONDS, Grudges
-from gateway.steps.route import LEAST_CONNECTIONS, Router
-from gateway.types import Reservation, Target
+from gateway.steps.route import Router
+from gateway.types import Balancing, Reservation, Target
 from tests.gateway.cast import PRO, reservation, target
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
@@ -44,9 +44,9 @@ class World:
     grudges: Grudges = field(default_factory=Grudges)
     in_flight: dict[str, int] = field(default_factory=dict)
 
-    def serve(self, model: str, *targets: Target, balancing: str = "weight") -> None:
-        entry = replace(reservation().model, name=model)
-        self.catalogue.rows[model] = ModelRow(entry, targets, families=(), balancing=balancing)
+    def serve(self, model: str, *targets: Target, balancing: Balancing = Balancing.WEIGHT) -> None:
+        entry = replace(reservation().model, name=model, balancing=balancing)
+        self.catalogue.rows[model] = ModelRow(entry, targets, families=())
 
     def order(self, asked: Reservation) -> list[str]:
         catalogue: Any = self.catalogue
@@ -54,7 +54,7 @@ class World:
         return [one.deployment for one in router.route(asked)]
 
 
-def served(*targets: Target, balancing: str = "weight") -> World:
+def served(*targets: Target, balancing: Balancing = Balancing.WEIGHT) -> World:
     world = World()
     world.serve("m", *targets, balancing=balancing)
     return world
@@ -89,7 +89,7 @@ def test_whoever_has_the_least_to_do_for_its_weight_goes_first_among_equals() ->
         target("small", 1, 1),
         target("large", 1, 4),
         target("idle", 2),
-        balancing=LEAST_CONNECTIONS,
+        balancing=Balancing.LEAST_CONNECTIONS,
     )
     world.in_flight |= {"small": 1, "large": 3}
     assert world.order(reservation()) == ["large", "small", "idle"]
