@@ -20,6 +20,19 @@ def reported(usage: object) -> TokenUsage | None:
     return TokenUsage(prompt, completion, cached if _is_count(cached) else 0)
 
 
+def usage_block(tokens: TokenUsage, *, reasoning: int = 0) -> dict[str, Any]:
+    """OpenAI's `usage`, as `reported` reads it; `reasoning` says how much of the answer it was."""
+    usage: dict[str, Any] = {
+        "prompt_tokens": tokens.prompt_tokens,
+        "completion_tokens": tokens.completion_tokens,
+        "total_tokens": tokens.total,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached_tokens},
+    }
+    if reasoning:
+        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return usage
+
+
 class CompletionReport:
     """What a whole `chat.completion` says, all choices together, and the usage that it reports."""
 

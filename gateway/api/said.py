@@ -3,6 +3,11 @@
 from typing import Any
 
 
+def suffix_of(answer_id: str) -> str:
+    """What all ids of one answer have in common, in whichever form it is given."""
+    return answer_id.removeprefix("chatcmpl-")
+
+
 def text_in(said: dict[str, Any]) -> str:
     """The text of a message or a delta, which some providers give in parts."""
     content = said.get("content")

@@ -126,14 +126,11 @@ def _cache_seconds(request: ASGIRequest) -> int | None:
     text = request.META.get(_CACHE_META)
     if text is None:
         return None
-    if (
-        not (text.isascii() and text.isdigit())
-        or len(text) > 9
-        or int(text) > LONGEST_CACHE_SECONDS
-    ):
+    most = LONGEST_CACHE_SECONDS
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > most:
         raise InvalidRequest(
-            f"{CACHE_HEADER} is a number of seconds, at most {LONGEST_CACHE_SECONDS:,}; 0 asks for an "
-            "answer of its own.",
+            f"{CACHE_HEADER} is a number of seconds, at most {most:,}; 0 asks for an answer of its "
+            "own.",
             param=CACHE_HEADER,
         )
     return int(text)

@@ -9,6 +9,7 @@ from billing.metering.usage import LimitState, Usage
 from billing.prompts import Prompt
 from gateway.errors import GatewayError
 from gateway.refusals import wire_duration
+from gateway.token_report import usage_block
 from gateway.types import Reservation, TokenUsage
 
 logger = logging.getLogger(__name__)
@@ -61,16 +62,6 @@ def usage_chunk(
 ) -> dict[str, Any]:
     """The last chunk of a stream whose caller asked for usage."""
     return shape({"choices": []}) | {"usage": usage_block(tokens)}
-
-
-def usage_block(tokens: TokenUsage) -> dict[str, Any]:
-    """OpenAI's `usage`."""
-    return {
-        "prompt_tokens": tokens.prompt_tokens,
-        "completion_tokens": tokens.completion_tokens,
-        "total_tokens": tokens.total,
-        "prompt_tokens_details": {"cached_tokens": tokens.cached_tokens},
-    }
 
 
 class Encoding(Protocol):

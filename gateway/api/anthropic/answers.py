@@ -5,7 +5,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.api.anthropic.asked import Asked
-from gateway.api.said import reasoning_in, text_in
+from gateway.api.said import reasoning_in, suffix_of, text_in
 from gateway.token_report import reported
 from gateway.types import TokenUsage
 
@@ -37,7 +37,7 @@ def message_of(body: dict[str, Any], asked: Asked) -> dict[str, Any]:
 def frame(body: dict[str, Any]) -> dict[str, Any]:
     """A message that says nothing yet, of the id and the model of an OpenAI answer or chunk."""
     return {
-        "id": f"msg_{_suffix(body['id'])}",
+        "id": f"msg_{suffix_of(body['id'])}",
         "type": "message",
         "role": "assistant",
         "model": body["model"],
@@ -61,7 +61,7 @@ def tool_use_block(call: dict[str, Any], place: int, answer_id: str) -> dict[str
     """The block of a call, with no input yet.  A call without an id is given one to answer to."""
     return {
         "type": "tool_use",
-        "id": call.get("id") or f"toolu_{_suffix(answer_id)}_{place}",
+        "id": call.get("id") or f"toolu_{suffix_of(answer_id)}_{place}",
         "name": call.get("function", {}).get("name") or "",
         "input": {},
     }
@@ -113,7 +113,3 @@ def _input_of(arguments: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}
-
-
-def _suffix(answer_id: str) -> str:
-    return answer_id.removeprefix("chatcmpl-")

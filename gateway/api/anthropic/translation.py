@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.api import chat_terms
 from gateway.api.anthropic.parsing import (
     AnyChoice,
     AssistantMessage,
@@ -25,7 +26,6 @@ from gateway.api.anthropic.parsing import (
     SystemMessage,
     TextBlock,
     ThinkingEnabled,
-    Tool,
     ToolResultBlock,
     ToolUseBlock,
     UserMessage,
@@ -43,7 +43,7 @@ _HIGHEST: Final = {"xhigh": "high", "max": "high"}  # as far as OpenAI's efforts
 
 def chat_request(body: Prompt) -> ChatRequest:
     """The request in OpenAI's terms; InvalidRequest where it contradicts itself."""
-    messages = [] if body.system is None else [_message("system", _text_of(body.system))]
+    messages = [] if body.system is None else [chat_terms.message("system", _text_of(body.system))]
     for message in body.messages:
         messages += _messages(message)
     parameters = _reading_parameters(body)
@@ -61,14 +61,17 @@ def chat_request(body: Prompt) -> ChatRequest:
         stream=stream,
         include_usage=stream,  # the last event has it
         max_tokens=body.max_tokens,
-        parameters=_present(sampling) | parameters or None,
+        parameters=chat_terms.present(sampling) | parameters or None,
     )
 
 
 def _reading_parameters(body: Prompt) -> dict[str, Any]:
     """The tools, and how to answer."""
-    tools = [_function(tool) for tool in tools_of(body)]
-    parameters = _present(
+    tools = [
+        chat_terms.function(one.name, one.description, one.input_schema, one.strict)
+        for one in tools_of(body)
+    ]
+    parameters = chat_terms.present(
         {
             "tools": tools or None,
             "response_format": _response_format(body),
@@ -100,7 +103,7 @@ def _choice(body: Prompt, *, has_tools: bool) -> dict[str, Any]:
         return {"tool_choice": "none"}
     single = {"parallel_tool_calls": False} if choice.disable_parallel_tool_use else {}
     if isinstance(choice, OneChoice):
-        return {"tool_choice": {"type": "function", "function": {"name": choice.name}}} | single
+        return {"tool_choice": chat_terms.choice_of(choice.name)} | single
     return {"tool_choice": "required" if isinstance(choice, AnyChoice) else "auto"} | single
 
 
@@ -113,23 +116,13 @@ def _effort(body: Prompt) -> str | None:
     return None
 
 
-def _function(tool: Tool) -> dict[str, Any]:
-    fields = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.input_schema,
-        "strict": tool.strict,
-    }
-    return {"type": "function", "function": _present(fields)}
-
-
 def _messages(message: SystemMessage | UserMessage | AssistantMessage) -> list[dict[str, Any]]:
     """One message, which may become several: each tool's result is one of its own."""
     if isinstance(message, SystemMessage):
-        return [_message("system", _text_of(message.content))]
+        return [chat_terms.message("system", _text_of(message.content))]
     if isinstance(message.content, str):
         role = "user" if isinstance(message, UserMessage) else "assistant"
-        return [_message(role, message.content)]
+        return [chat_terms.message(role, message.content)]
     if isinstance(message, AssistantMessage):
         return [_assistant(message.content)]
     return _user(message.content)
@@ -145,7 +138,7 @@ def _user(blocks: list[Any]) -> list[dict[str, Any]]:
         else:
             said.append(block)
     if said or not messages:
-        messages.append(_message("user", _parts_of(said)))
+        messages.append(chat_terms.message("user", _parts_of(said)))
     return messages
 
 
@@ -153,7 +146,7 @@ def _result(block: ToolResultBlock) -> dict[str, Any]:
     text = "" if block.content is None else _text_of(block.content)
     if block.is_error:
         text = f"Error: {text}"
-    return _message("tool", text) | {"tool_call_id": block.tool_use_id}
+    return chat_terms.message("tool", text) | {"tool_call_id": block.tool_use_id}
 
 
 def _images_in(block: ToolResultBlock) -> list[ImageBlock]:
@@ -165,18 +158,13 @@ def _assistant(blocks: list[Any]) -> dict[str, Any]:
     text = _text_of([block for block in blocks if isinstance(block, TextBlock)])
     calls = [_call(block) for block in blocks if isinstance(block, ToolUseBlock)]
     if not calls:
-        return _message("assistant", text)
-    return _message("assistant", text or None) | {"tool_calls": calls}
+        return chat_terms.message("assistant", text)
+    return chat_terms.message("assistant", text or None) | {"tool_calls": calls}
 
 
 def _call(block: ToolUseBlock) -> dict[str, Any]:
     require_sound("messages", block.input)
-    arguments = orjson.dumps(block.input).decode()
-    return {
-        "id": block.id,
-        "type": "function",
-        "function": {"name": block.name, "arguments": arguments},
-    }
+    return chat_terms.call(block.id, block.name, orjson.dumps(block.input).decode())
 
 
 def _parts_of(blocks: list[TextBlock | ImageBlock]) -> str | list[dict[str, Any]]:
@@ -202,11 +190,3 @@ def _text_of(content: str | list[Any]) -> str:
     if isinstance(content, str):
         return content
     return _BETWEEN_TEXTS.join(block.text for block in content if isinstance(block, TextBlock))
-
-
-def _message(role: str, content: str | list[dict[str, Any]] | None) -> dict[str, Any]:
-    return {"role": role, "content": content}
-
-
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

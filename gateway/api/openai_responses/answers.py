@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.api.openai_responses.parsing import ResponsesBody
-from gateway.api.said import reasoning_in, text_in
+from gateway.api.said import reasoning_in, suffix_of, text_in
 from gateway.token_report import reported
 from gateway.types import TokenUsage
 
@@ -15,7 +15,7 @@ _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_
 def response_of(body: dict[str, Any], asked: ResponsesBody) -> dict[str, Any]:
     """The `response`, of a `chat.completion` of one choice."""
     choice = body["choices"][0]
-    said, answer_id = choice["message"], _suffix(body["id"])
+    said, answer_id = choice["message"], suffix_of(body["id"])
     output = list[dict[str, Any]]()
     if reasoning := reasoning_in(said):
         output.append(reasoning_item(answer_id, reasoning))
@@ -36,7 +36,7 @@ def frame(body: dict[str, Any], asked: ResponsesBody) -> dict[str, Any]:
     """A response that says nothing yet, with what was asked for."""
     text = asked.text or None
     return {
-        "id": f"resp_{_suffix(body['id'])}",
+        "id": f"resp_{suffix_of(body['id'])}",
         "object": "response",
         "created_at": body["created"],
         "status": "in_progress",
@@ -126,12 +126,3 @@ def usage_block(usage: dict[str, Any]) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": details.get("reasoning_tokens") or 0},
         "total_tokens": tokens.total,
     }
-
-
-def suffix_of(answer_id: str) -> str:
-    """What all ids of one answer have in common."""
-    return _suffix(answer_id)
-
-
-def _suffix(answer_id: str) -> str:
-    return answer_id.removeprefix("chatcmpl-")

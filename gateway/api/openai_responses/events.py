@@ -12,13 +12,12 @@ from gateway.api.openai_responses.answers import (
     message_item,
     reasoning_item,
     refusal_part,
-    suffix_of,
     summary_part,
     text_part,
     usage_block,
 )
 from gateway.api.openai_responses.parsing import ResponsesBody
-from gateway.api.said import reasoning_in, text_in
+from gateway.api.said import reasoning_in, suffix_of, text_in
 from gateway.errors import GatewayError
 
 _REASONING: Final = "reasoning"
@@ -147,19 +146,17 @@ class ResponseEvents:
         """Ends the open text."""
         part, where = self._part(), self._where()
         self._parts.append(part)
-        match self._open:
-            case kind if kind == _REASONING:
-                done = self._event("response.reasoning_summary_text.done", **where, text=self._text)
-                return done + self._event(
-                    "response.reasoning_summary_part.done", **where, part=part
-                )
-            case kind if kind == _TEXT:
-                done = self._event(
-                    "response.output_text.done", **where, text=self._text, logprobs=[]
-                )
-            case _:
-                done = self._event("response.refusal.done", **where, refusal=self._text)
-        return done + self._event("response.content_part.done", **where, part=part)
+        said: dict[str, Any]
+        if self._open == _REASONING:
+            name, said = "reasoning_summary_text", {"text": self._text}
+        elif self._open == _TEXT:
+            name, said = "output_text", {"text": self._text, "logprobs": []}
+        else:
+            name, said = "refusal", {"refusal": self._text}
+        around = "content_part" if self._open != _REASONING else "reasoning_summary_part"
+        return self._event(f"response.{name}.done", **where, **said) + self._event(
+            f"response.{around}.done", **where, part=part
+        )
 
     def _close_item(self) -> bytes:
         """Ends the open item, if there is one."""
@@ -185,12 +182,9 @@ class ResponseEvents:
         return events
 
     def _part(self) -> dict[str, Any]:
-        match self._open:
-            case kind if kind == _REASONING:
-                return summary_part(self._text)
-            case kind if kind == _TEXT:
-                return text_part(self._text)
-        return refusal_part(self._text)
+        if self._open == _REASONING:
+            return summary_part(self._text)
+        return text_part(self._text) if self._open == _TEXT else refusal_part(self._text)
 
     def _where(self) -> dict[str, Any]:
         is_message = self._open != _REASONING

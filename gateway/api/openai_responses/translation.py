@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.api import chat_terms
 from gateway.api.openai_responses.parsing import (
     FunctionCall,
     FunctionCallOutput,
@@ -12,7 +13,6 @@ from gateway.api.openai_responses.parsing import (
     Refusal,
     ResponsesBody,
     TextFormat,
-    Tool,
     ToolChoice,
     items_of,
     tools_of,
@@ -24,7 +24,9 @@ from gateway.types import ChatRequest
 
 def chat_request(body: ResponsesBody) -> ChatRequest:
     """The request in the terms of chat completions; InvalidRequest where it contradicts itself."""
-    messages = [] if body.instructions is None else [_said("system", body.instructions)]
+    messages = (
+        [] if body.instructions is None else [chat_terms.message("system", body.instructions)]
+    )
     for item in items_of(body):
         _add(messages, item)
     if not messages:
@@ -42,7 +44,10 @@ def chat_request(body: ResponsesBody) -> ChatRequest:
 
 
 def _parameters(body: ResponsesBody) -> dict[str, Any]:
-    tools = [_function(tool) for tool in tools_of(body)]
+    tools = [
+        chat_terms.function(one.name, one.description, one.parameters, one.strict)
+        for one in tools_of(body)
+    ]
     parameters: dict[str, Any] = {
         "temperature": body.temperature,
         "top_p": body.top_p,
@@ -52,11 +57,11 @@ def _parameters(body: ResponsesBody) -> dict[str, Any]:
         "response_format": _format(body.text.format) if body.text and body.text.format else None,
         "reasoning_effort": body.reasoning.effort if body.reasoning else None,
     }
-    present = {name: value for name, value in parameters.items() if value is not None}
+    asked = chat_terms.present(parameters)
     for name in ("tools", "response_format"):
-        if name in present:
-            require_sound(name, present[name])
-    return present
+        if name in asked:
+            require_sound(name, asked[name])
+    return asked
 
 
 def _add(messages: list[dict[str, Any]], item: Item) -> None:
@@ -65,28 +70,27 @@ def _add(messages: list[dict[str, Any]], item: Item) -> None:
         case Message():
             messages.append(_message(item))
         case FunctionCall():
-            function = {"name": item.name, "arguments": item.arguments}
-            call = {"id": item.call_id, "type": "function", "function": function}
+            made = chat_terms.call(item.call_id, item.name, item.arguments)
             last = messages[-1] if messages else {}
             if last.get("role") == "assistant":
-                last.setdefault("tool_calls", []).append(call)
+                last.setdefault("tool_calls", []).append(made)
             else:
-                messages.append(_said("assistant", None) | {"tool_calls": [call]})
+                messages.append(chat_terms.message("assistant", None) | {"tool_calls": [made]})
         case FunctionCallOutput():
             text, images = _output(item)
-            messages.append(_said("tool", text) | {"tool_call_id": item.call_id})
+            messages.append(chat_terms.message("tool", text) | {"tool_call_id": item.call_id})
             if images:  # tools say text only: what they show is the user's to show
-                messages.append(_said("user", images))
+                messages.append(chat_terms.message("user", images))
         case Reasoning():
             pass
 
 
-def _message(message: Message) -> dict[str, Any]:
-    if isinstance(message.content, str):
-        return _said(message.role, message.content)
-    if not any(isinstance(part, InputImage) for part in message.content):
-        return _said(message.role, "".join(_text_of(part) for part in message.content))
-    return _said(message.role, [_part(part) for part in message.content])
+def _message(said: Message) -> dict[str, Any]:
+    if isinstance(said.content, str):
+        return chat_terms.message(said.role, said.content)
+    if not any(isinstance(part, InputImage) for part in said.content):
+        return chat_terms.message(said.role, "".join(_text_of(part) for part in said.content))
+    return chat_terms.message(said.role, [_part(part) for part in said.content])
 
 
 def _output(item: FunctionCallOutput) -> tuple[str, list[dict[str, Any]]]:
@@ -109,20 +113,9 @@ def _text_of(part: Any) -> str:
     return part.refusal if isinstance(part, Refusal) else str(part.text)
 
 
-def _function(tool: Tool) -> dict[str, Any]:
-    fields = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "strict": tool.strict,
-    }
-    present = {name: value for name, value in fields.items() if value is not None}
-    return {"type": "function", "function": present}
-
-
 def _choice(choice: str | ToolChoice | None) -> str | dict[str, Any] | None:
     if isinstance(choice, ToolChoice):
-        return {"type": "function", "function": {"name": choice.name}}
+        return chat_terms.choice_of(choice.name)
     return choice
 
 
@@ -136,7 +129,3 @@ def _format(wanted: TextFormat) -> dict[str, Any] | None:
     named = {"name": wanted.name or "output", "schema": wanted.schema}
     strict = {} if wanted.strict is None else {"strict": wanted.strict}
     return {"type": "json_schema", "json_schema": named | strict}
-
-
-def _said(role: str, content: str | list[dict[str, Any]] | None) -> dict[str, Any]:
-    return {"role": role, "content": content}

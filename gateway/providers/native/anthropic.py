@@ -6,9 +6,10 @@ from typing import Any, Final
 import orjson
 
 from gateway.providers import failures
-from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of, usage_of
+from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of
 from gateway.providers.translation import library, messages_of, parameters_of
-from gateway.types import ChatRequest, Target
+from gateway.token_report import usage_block
+from gateway.types import ChatRequest, Target, TokenUsage
 
 _ADDRESS: Final = "https://api.anthropic.com"
 _PATH: Final = "/v1/messages"
@@ -173,12 +174,12 @@ def _finish_of(stop_reason: str | None, *, calls: bool) -> str:
     return _FINISH.get(stop_reason or "", "stop")
 
 
-def _usage_of(usage: dict[str, Any]) -> Any:
+def _usage_of(usage: dict[str, Any]) -> dict[str, Any]:
     """All that was read counts as prompt, what came out of or went into a cache too."""
     cached = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
     prompt = (usage.get("input_tokens") or 0) + cached + written
-    return usage_of(prompt, usage.get("output_tokens") or 0, cached=cached)
+    return usage_block(TokenUsage(prompt, usage.get("output_tokens") or 0, cached))
 
 
 def _error_of(error: dict[str, Any]) -> Exception:

@@ -7,9 +7,10 @@ from typing import Any, Final
 import orjson
 
 from gateway.providers import failures
-from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of, usage_of
+from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of
 from gateway.providers.translation import library, messages_of, parameters_of
-from gateway.types import ChatRequest, Target
+from gateway.token_report import usage_block
+from gateway.types import ChatRequest, Target, TokenUsage
 
 _ADDRESS: Final = "https://generativelanguage.googleapis.com/v1beta"
 _FINISH: Final = {
@@ -158,15 +159,15 @@ def _finish_of(reason: str | None, *, calls: bool) -> str:
     return "tool_calls" if calls and finish == "stop" else finish
 
 
-def _usage_of(usage: dict[str, Any]) -> Any:
+def _usage_of(usage: dict[str, Any]) -> dict[str, Any]:
     """Thoughts are tokens of the answer."""
     thoughts = usage.get("thoughtsTokenCount") or 0
-    return usage_of(
+    tokens = TokenUsage(
         usage.get("promptTokenCount") or 0,
         (usage.get("candidatesTokenCount") or 0) + thoughts,
-        cached=usage.get("cachedContentTokenCount") or 0,
-        reasoning=thoughts,
+        usage.get("cachedContentTokenCount") or 0,
     )
+    return usage_block(tokens, reasoning=thoughts)
 
 
 def _logprobs_of(candidate: dict[str, Any]) -> dict[str, Any] | None:

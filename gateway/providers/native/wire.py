@@ -88,19 +88,6 @@ def chunk_of(delta: dict[str, Any], finish_reason: str | None = None, index: int
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}]}
 
 
-def usage_of(prompt: int, completion: int, *, cached: int = 0, reasoning: int = 0) -> Any:
-    """OpenAI's `usage`."""
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
-    }
-    if reasoning:
-        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
-    return usage
-
-
 def _object_in(raw: bytes) -> dict[str, Any]:
     parsed = orjson.loads(raw)
     if not isinstance(parsed, dict):
