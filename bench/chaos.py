@@ -22,7 +22,7 @@ import aiohttp
 from accounts.identifiers import encode
 from bench.ledger import Ledger
 from bench.pool.people import People, share
-from bench.pool.providers import FAULTS, Call, SimulatedProvider, listening
+from bench.pool.providers import FAULTS, Call, SimulatedProvider
 from bench.pool.site import MODEL, running_site
 from bench.product import Product
 from bench.servers import state_folder
@@ -126,13 +126,8 @@ def _is_concerned(call: Call, fault: str) -> bool:
 async def run(options: argparse.Namespace, var: Path) -> bool:
     """Prints what came of it; whether it is as it should be."""
     providers = [SimulatedProvider(name, latency=0.05) for name in ("first", "second", "third")]
-    async with listening(providers) as addresses:
-        site = running_site(var, providers, addresses, balanced=True)
-        product = await asyncio.to_thread(site.__enter__)
-        try:
-            return await _suffer_all(product, providers, options)
-        finally:
-            await asyncio.to_thread(site.__exit__, None, None, None)
+    async with running_site(var, providers, balanced=True) as product:
+        return await _suffer_all(product, providers, options)
 
 
 async def _suffer_all(

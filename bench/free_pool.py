@@ -19,7 +19,7 @@ from typing import Final
 import aiohttp
 
 from bench.pool.people import Asked, People, latency_at, share
-from bench.pool.providers import SimulatedProvider, listening
+from bench.pool.providers import SimulatedProvider
 from bench.pool.site import MODEL, running_site
 from bench.product import Product
 from bench.servers import state_folder
@@ -42,24 +42,13 @@ def pool() -> list[SimulatedProvider]:
 async def run(users: int, seconds: float, var: Path) -> bool:
     """Prints what came of it; whether it is as it should be."""
     providers = pool()
-    async with listening(providers) as addresses:
-        starting = asyncio.to_thread(_start, var, providers, addresses, users)
-        site, product, free, pro = await starting
-        try:
-            alone, beside, crowd = await _load(product, free, pro, seconds)
-        finally:
-            await asyncio.to_thread(site.__exit__, None, None, None)
+    async with running_site(var, providers, balanced=False) as product:
+        emails = [f"free-{n}@example.com" for n in range(users)]
+        free = await asyncio.to_thread(product.issue_tokens, emails, "free")
+        emails = [f"pro-{n}@example.com" for n in range(5)]
+        pro = await asyncio.to_thread(product.issue_tokens, emails, "pro")
+        alone, beside, crowd = await _load(product, free, pro, seconds)
     return _report(providers, alone, beside, crowd)
-
-
-def _start(
-    var: Path, providers: list[SimulatedProvider], addresses: dict[str, str], users: int
-) -> tuple[object, Product, list[str], list[str]]:
-    site = running_site(var, providers, addresses, balanced=False)
-    product = site.__enter__()
-    free = product.issue_tokens([f"free-{n}@example.com" for n in range(users)], "free")
-    pro = product.issue_tokens([f"pro-{n}@example.com" for n in range(5)], "pro")
-    return site, product, free, pro
 
 
 async def _load(

@@ -54,8 +54,6 @@ class Case:
     request: ChatRequest
     reached: Callable[[str], bool] = lambda _: True
     """Of the body as text."""
-    message: Json | None = None
-    """The answer's message, as far as it is certain; None: the text alone."""
 
 
 _HISTORY: Final = (

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.providers.anthropic_wire import AnthropicWire
 from tests.providers.cases import CASES, ERRORS, FINISH, Case, asking
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
-from tests.providers.standin import Misbehave, Refuse, Say, StandIn, Wire, listening
+from tests.providers.standin import Calls, Misbehave, Refuse, Say, StandIn, Wire, listening
 
 OURS, LITELLM = "ours", "litellm's"
 WIRES: Final[dict[str, tuple[Wire, str]]] = {
@@ -26,16 +26,6 @@ WIRES: Final[dict[str, tuple[Wire, str]]] = {
     "gemini, by litellm": (GeminiWire(), LITELLM),
     **{one.name: (one, OURS) for one in DIALECTS},
 }
-
-
-class Calls(Protocol):
-    """Whoever calls."""
-
-    async def complete(self, target: Target, request: ChatRequest) -> dict[str, Any]:
-        """A whole answer."""
-
-    def stream(self, target: Target, request: ChatRequest) -> AsyncIterator[dict[str, Any]]:
-        """An answer's chunks."""
 
 
 @pytest.fixture(params=WIRES, name="wire")

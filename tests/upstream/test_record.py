@@ -132,6 +132,7 @@ def test_the_file_outlives_a_double_that_is_killed(tmp_path: Path) -> None:
     with httpx.Client(base_url=double.base_url) as client:
         for mark in ("a1", "a2"):
             client.post("/chat/completions", json=scripted(id=mark))
+    double.wait_until(lambda double: double.open_calls() == 0)  # it writes after it answers
     double.process.kill()
     double.stop()
 

@@ -1,4 +1,4 @@
-"""Providers with a wire of their own, here Gemini's, as a stand-in on loopback speaks it."""
+"""Gemini, as a stand-in on loopback speaks it: translated here, and called by litellm itself."""
 
 import json
 from collections.abc import AsyncIterator
@@ -11,9 +11,11 @@ from aiohttp import web
 from gateway.errors import InvalidRequest, ProviderRejected, ProviderUnavailable, StreamCut
 from gateway.health.circuits import judged
 from gateway.providers.client import Providers
+from gateway.providers.litellm_call import LitellmCall
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
+from tests.providers.standin import Calls
 
 STATUSES = {429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT", 500: "INTERNAL"}
 
@@ -77,14 +79,13 @@ async def gemini() -> AsyncIterator[Gemini]:
     await runner.cleanup()
 
 
-@pytest.fixture
-async def providers() -> AsyncIterator[Providers]:
-    providers = Providers(
-        connect=2, silence=5, reachability=Reachability(PrivateHost.read("localhost"))
-    )
-    await providers.open()
-    yield providers
-    await providers.close()
+@pytest.fixture(params=["translated here", "by litellm"])
+async def providers(request: pytest.FixtureRequest) -> AsyncIterator[Calls]:
+    loopback = Reachability(PrivateHost.read("localhost"))
+    ours = Providers(connect=2, silence=5, reachability=loopback)
+    await ours.open()
+    yield ours if request.param == "translated here" else LitellmCall(silence=5)
+    await ours.close()
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def asking(prompt: str, *, stream: bool = False, **fields: Any) -> ChatRequest:
 
 
 async def test_an_answer_has_openais_shape_and_the_providers_tokens(
-    providers: Providers, target: Target, gemini: Gemini
+    providers: Calls, target: Target, gemini: Gemini
 ) -> None:
     body = await providers.complete(target, asking("Hello"))
     [choice] = body["choices"]
@@ -111,7 +112,7 @@ async def test_an_answer_has_openais_shape_and_the_providers_tokens(
 
 
 async def test_a_stream_has_openais_shape_and_the_providers_tokens(
-    providers: Providers, target: Target
+    providers: Calls, target: Target
 ) -> None:
     report = StreamReport()
     chunks = [chunk async for chunk in providers.stream(target, asking("Hello", stream=True))]
@@ -127,9 +128,7 @@ async def test_a_stream_has_openais_shape_and_the_providers_tokens(
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 
-async def test_tools_reach_the_provider(
-    providers: Providers, target: Target, gemini: Gemini
-) -> None:
+async def test_tools_reach_the_provider(providers: Calls, target: Target, gemini: Gemini) -> None:
     await providers.complete(target, asking("Hello", parameters={"tools": [TOOL]}))
     [tools] = gemini.bodies[0]["tools"]
     assert tools["function_declarations"][0]["name"] == "f"
@@ -156,7 +155,7 @@ UNTRANSLATABLE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fields", UNTRANSLATABLE.values(), ids=UNTRANSLATABLE.keys())
 async def test_what_litellm_stumbles_over_is_no_fault_of_the_provider_s(
-    providers: Providers, target: Target, gemini: Gemini, fields: dict[str, Any]
+    providers: Calls, target: Target, gemini: Gemini, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(ProviderUnavailable) as caught:
         await providers.complete(target, asking("Hello", **fields))
@@ -166,7 +165,7 @@ async def test_what_litellm_stumbles_over_is_no_fault_of_the_provider_s(
 
 
 async def test_a_provider_that_is_not_there_is_unreachable(
-    providers: Providers, target: Target
+    providers: Calls, target: Target
 ) -> None:
     for place in ("403", "401"):  # litellm looks for statuses in the texts of errors
         nobody = replace(target, base_url=f"http://127.0.0.1:9/{place}")
@@ -177,7 +176,7 @@ async def test_a_provider_that_is_not_there_is_unreachable(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_rate_limit_leaves_the_request_to_the_next_deployment(
-    providers: Providers, target: Target, *, stream: bool
+    providers: Calls, target: Target, *, stream: bool
 ) -> None:
     with pytest.raises(ProviderUnavailable) as caught:
         await outcome(providers, target, asking("429", stream=stream))
@@ -186,20 +185,20 @@ async def test_a_rate_limit_leaves_the_request_to_the_next_deployment(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_refusal_is_quoted_without_litellms_class_names(
-    providers: Providers, target: Target, *, stream: bool
+    providers: Calls, target: Target, *, stream: bool
 ) -> None:
     with pytest.raises(ProviderRejected) as caught:
         await outcome(providers, target, asking("400", stream=stream))
     assert str(caught.value) == "The provider refused the request: As asked."
 
 
-async def test_a_stream_that_breaks_off_is_cut(providers: Providers, target: Target) -> None:
+async def test_a_stream_that_breaks_off_is_cut(providers: Calls, target: Target) -> None:
     with pytest.raises(StreamCut):
         await outcome(providers, target, asking("cut", stream=True))
 
 
 async def test_nobody_there_leaves_the_request_to_the_next_deployment(
-    providers: Providers, target: Target
+    providers: Calls, target: Target
 ) -> None:
     nowhere = replace(target, base_url="http://127.0.0.1:1")
     with pytest.raises(ProviderUnavailable):
@@ -207,7 +206,7 @@ async def test_nobody_there_leaves_the_request_to_the_next_deployment(
 
 
 async def test_a_key_from_the_environment_is_never_sent(
-    providers: Providers, target: Target, gemini: Gemini, monkeypatch: pytest.MonkeyPatch
+    providers: Calls, target: Target, gemini: Gemini, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "the-operators")
     await providers.complete(replace(target, api_key=None), asking("Hello"))
@@ -215,7 +214,7 @@ async def test_a_key_from_the_environment_is_never_sent(
 
 
 async def test_a_remote_image_is_refused_and_nobody_fetches_it(
-    providers: Providers, target: Target, gemini: Gemini
+    providers: Calls, target: Target, gemini: Gemini
 ) -> None:
     image = {"type": "image_url", "image_url": {"url": f"{gemini.address}/image.png"}}
     message = {"role": "user", "content": [image]}
@@ -224,7 +223,7 @@ async def test_a_remote_image_is_refused_and_nobody_fetches_it(
     assert gemini.bodies == []
 
 
-async def outcome(providers: Providers, target: Target, request: ChatRequest) -> None:
+async def outcome(providers: Calls, target: Target, request: ChatRequest) -> None:
     """Takes the answer to its end."""
     if request.stream:
         async for _ in providers.stream(target, request):
