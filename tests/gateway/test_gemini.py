@@ -15,7 +15,7 @@ from gateway.providers.litellm_call import LitellmCall
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
-from tests.providers.standin import Calls
+from tests.providers.calls import Calls
 
 STATUSES = {429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT", 500: "INTERNAL"}
 

@@ -12,8 +12,6 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from gateway.types import ChatRequest, Target
-
 Json = dict[str, Any]
 
 
@@ -60,16 +58,6 @@ class Misbehave:
 
 
 Script = Say | Refuse | Misbehave
-
-
-class Calls(Protocol):
-    """Whoever calls providers."""
-
-    async def complete(self, target: Target, request: ChatRequest) -> Json:
-        """A whole answer."""
-
-    def stream(self, target: Target, request: ChatRequest) -> AsyncIterator[Json]:
-        """An answer's chunks."""
 
 
 class Wire(Protocol):

@@ -13,10 +13,11 @@ from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
 from tests.providers.anthropic_wire import AnthropicWire
+from tests.providers.calls import Calls
 from tests.providers.cases import CASES, ERRORS, FINISH, Case, asking
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
-from tests.providers.standin import Calls, Misbehave, Refuse, Say, StandIn, Wire, listening
+from tests.providers.standin import Misbehave, Refuse, Say, StandIn, Wire, listening
 
 OURS, LITELLM = "ours", "litellm's"
 WIRES: Final[dict[str, tuple[Wire, str]]] = {
