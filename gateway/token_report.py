@@ -13,11 +13,11 @@ def reported(usage: object) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not (_is_count(prompt) and _is_count(completion)):
+    if not (is_count(prompt) and is_count(completion)):
         return None
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return TokenUsage(prompt, completion, cached if _is_count(cached) else 0)
+    return TokenUsage(prompt, completion, cached if is_count(cached) else 0)
 
 
 def usage_block(tokens: TokenUsage, *, reasoning: int = 0) -> dict[str, Any]:
@@ -88,5 +88,6 @@ def _text_in(part: dict[str, Any]) -> str:
     return "".join(one if isinstance(one, str) else orjson.dumps(one).decode() for one in said)
 
 
-def _is_count(value: object) -> TypeGuard[int]:
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether it can be a number of tokens."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**30

@@ -66,7 +66,7 @@ class _Sent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     content: _Content | None = None
     name: Label | None = None
     tool_calls: list[_ToolCall] | None = None
-    tool_call_id: Label | None = None
+    tool_call_id: str | None = None  # long, where a provider signs its calls
     function_call: _FunctionCall | None = None
     refusal: str | None = None
 

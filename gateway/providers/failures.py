@@ -10,17 +10,13 @@ from gateway.providers.reachability import SETTING
 # Wrong on the caller's side: another provider would say the same.  401 to 404 are about our
 # credential or our model name, which is not the caller's doing.
 _CALLERS_FAULT: Final = frozenset({400, 413, 415, 422})
-# Said with a 400 by some, though it is about who pays: OpenAI's codes, Gemini's reasons, and how
-# Anthropic's and Gemini's texts begin.
-_ABOUT_US: Final = frozenset(
-    {
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "account_deactivated",
-    }
-    | {"invalid_api_key", "billing_error", "API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED"}
+# Whatever the status, it is about who pays: OpenAI's codes, Anthropic's and Google's.
+_ABOUT_MONEY: Final = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"}
+    | {"account_deactivated", "BILLING_DISABLED", "CONSUMER_SUSPENDED"}
 )
+# Said with a 400 by some: codes, Gemini's reasons, and how Anthropic's and Gemini's texts begin.
+_ABOUT_US: Final = _ABOUT_MONEY | {"invalid_api_key", "API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED"}
 _ABOUT_US_TEXTS: Final = (
     "your credit balance is too low",
     "api key not valid",
@@ -28,31 +24,48 @@ _ABOUT_US_TEXTS: Final = (
     "your account is not active",
     "user location is not supported",
 )
+_MEANINGS: Final = {
+    401: ("The provider refused our key.", "provider_refused_key"),
+    403: ("The provider refused our key.", "provider_refused_key"),
+    404: ("The provider has no such model.", "provider_lacks_model"),
+    429: ("The provider is rate-limiting.", "provider_rate_limited"),
+}
 _LONGEST_QUOTE: Final = 500
 
 
 def failure_of(status: int, body: bytes) -> ProviderFailure:
     """The failure that an upstream's error response stands for."""
-    said = _message_in(body)
-    if status in _CALLERS_FAULT and _is_about_us(body, said):
-        return ProviderUnavailable(
-            "The provider refused our account.", code="provider_refused_account"
-        )
-    if status in _CALLERS_FAULT:
-        return ProviderRejected(
-            f"The provider refused the request: {said}"
-            if said
-            else "The provider refused the request without saying why.",
-            param=_text(_error_in(body).get("param")),
-            metadata={"provider_code": _text(_error_in(body).get("code"))},
-        )
-    if status == 429:
-        return ProviderUnavailable("The provider is rate-limiting.", code="provider_rate_limited")
-    if status in (401, 403):
-        return ProviderUnavailable("The provider refused our key.", code="provider_refused_key")
-    if status == 404:
-        return ProviderUnavailable("The provider has no such model.", code="provider_lacks_model")
-    return ProviderUnavailable(f"The provider answered {status}.", code=f"provider_{status}")
+    is_callers = status in _CALLERS_FAULT or (status == 403 and _is_moderation(body))
+    if status == 402 or _is_about_us(body, suspicious=is_callers):
+        message, code = "The provider refused our account.", "provider_refused_account"
+    elif is_callers:
+        return _rejected(_error_in(body))
+    else:
+        otherwise = f"The provider answered {status}.", f"provider_{status}"
+        message, code = _MEANINGS.get(status, otherwise)
+    return ProviderUnavailable(message, code=code)
+
+
+def failure_in(answer: dict[str, Any]) -> ProviderFailure:
+    """The failure that an `error` inside an answer of status 200 stands for.
+
+    Its code is the status that it would have had, with Gemini and OpenRouter.
+    """
+    error = answer["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    is_status = isinstance(code, int) and 400 <= code < 600
+    return failure_of(code if is_status else 500, orjson.dumps(answer))
+
+
+def _rejected(error: dict[str, Any]) -> ProviderRejected:
+    said = (_text(error.get("message")) or "")[:_LONGEST_QUOTE]
+    return ProviderRejected(
+        f"The provider refused the request: {said}"
+        if said
+        else "The provider refused the request without saying why.",
+        param=_text(error.get("param")),
+        metadata={"provider_code": _text(error.get("code"))},
+    )
 
 
 def timed_out() -> ProviderUnavailable:
@@ -101,32 +114,61 @@ def cut_off(failure: ProviderFailure) -> StreamCut:
 
 
 def _error_in(body: bytes) -> dict[str, Any]:
+    """The error in a body, in OpenAI's form; empty where there is none."""
+    error: dict[str, Any] = {}
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {}
+        return error
     if isinstance(parsed, list) and parsed:  # Gemini wraps its errors in a list
         parsed = parsed[0]
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    return error if isinstance(error, dict) else {}
+    match parsed:
+        case {"error": dict(inside)}:
+            error = inside
+        case {"error": str(text)}:  # Ollama's
+            error = {"message": text}
+        case {"detail": [{"msg": str(text), **more}, *_]}:  # Mistral's, of a field
+            error = {"message": text, "param": ".".join(map(str, _path_in(more)))}
+        case {"message": str()}:  # Mistral's otherwise, and vLLM's
+            error = parsed
+    return error
 
 
-def _is_about_us(body: bytes, said: str) -> bool:
-    """Whether a refusal is about our account or key; by its code, or how its text begins.
+def _path_in(complaint: dict[str, Any]) -> list[Any]:
+    """Where in the body, which itself is called so first."""
+    place = complaint.get("loc")
+    return place[1:] if isinstance(place, list) else []
 
-    Not by what stands inside the text: there a caller's own words may be quoted.
+
+def _is_about_us(body: bytes, *, suspicious: bool) -> bool:
+    """Whether our account is refused, by the error's code.
+
+    `suspicious`: it looks like the caller's fault.  Then it may also be our key, and the text may
+    be all that says so: by how it begins, since further on a caller's own words may be quoted.
     """
-    error = _error_in(body)
-    details = error.get("details")
-    reasons = [one.get("reason") for one in details if isinstance(one, dict)] if (
-        isinstance(details, list)
-    ) else []  # fmt: skip
-    codes = {_text(value) for value in (error.get("code"), error.get("type"), *reasons)}
+    codes = _codes_in(body)
+    if not suspicious:
+        return bool(codes & _ABOUT_MONEY)
+    said = _text(_error_in(body).get("message")) or ""
     return bool(codes & _ABOUT_US) or said.lower().startswith(_ABOUT_US_TEXTS)
 
 
-def _message_in(body: bytes) -> str:
-    return (_text(_error_in(body).get("message")) or "")[:_LONGEST_QUOTE]
+def _codes_in(body: bytes) -> set[str | None]:
+    """The names that an error has."""
+    error = _error_in(body)
+    details = error.get("details")
+    reasons = [
+        one.get("reason")
+        for one in (details if isinstance(details, list) else ())
+        if isinstance(one, dict)
+    ]
+    return {_text(value) for value in (error.get("code"), error.get("type"), *reasons)}
+
+
+def _is_moderation(body: bytes) -> bool:
+    """Whether it objects to what the caller wrote: OpenRouter says so by a 403 with the passage."""
+    metadata = _error_in(body).get("metadata")
+    return isinstance(metadata, dict) and "flagged_input" in metadata
 
 
 def _text(value: object) -> str | None:

@@ -19,6 +19,9 @@ _NO_KEY: Final = "none"
 # hook hears of it (connections.py).  They continue texts, and know no chat.
 _UNCHECKED: Final = frozenset({"text-completion-openai", "text-completion-inception"})
 
+# They sign tool calls, and want the signatures back.
+_SIGNING: Final = frozenset({"gemini", "vertex_ai", "vertex_ai_beta"})
+
 
 _NETWORKING: Final = frozenset(
     {"aiohttp", "botocore", "httpcore", "httpx", "requests", "urllib3", "openai"}
@@ -70,7 +73,7 @@ class LitellmCall:
             async with asyncio.timeout(self._silence):  # not all of its providers heed theirs
                 return await library().acompletion(
                     model=f"{target.provider}/{target.upstream_model}",
-                    messages=messages_of(request),
+                    messages=messages_of(request, signed=target.provider in _SIGNING),
                     api_base=target.base_url,
                     api_key=target.api_key or _NO_KEY,
                     timeout=self._silence,

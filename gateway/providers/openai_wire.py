@@ -53,13 +53,21 @@ class _Chunks:
             self._last = chunk
         return [chunk]
 
+    def end(self) -> list[dict[str, Any]]:
+        """All was handed on as it came."""
+        return []
+
 
 def _completion(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise failures.rubbish() from error
-    if not isinstance(body, dict) or not _are_choices(body.get("choices"), "message"):
+    if not isinstance(body, dict):
+        raise failures.rubbish()
+    if body.get("error"):  # OpenRouter's, once it had begun to answer
+        raise failures.failure_in(body)
+    if not _are_choices(body.get("choices"), "message"):
         raise failures.rubbish()
     return body
 
@@ -72,7 +80,7 @@ def _chunk(data: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise failures.rubbish()
     if body.get("error"):
-        raise failures.failure_of(500, data)
+        raise failures.failure_in(body)
     body["choices"] = body.get("choices") or []  # some leave it out of what reports the usage
     if body["choices"] and not _are_choices(body["choices"], "delta"):
         raise failures.rubbish()

@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 _ADDRESS_PARAMETERS: Final = {"stream": False}
 _OPENAI: Final = "https://api.openai.com/v1"
 
+SIGNED: Final = "__thought__"
+"""Between a tool call's id and its thought's signature, as litellm reads them for Gemini.
+
+Gemini wants the signature back with the call, and the id is all that clients hand on.
+"""
+
 
 @functools.cache
 def library() -> ModuleType:
@@ -123,7 +129,7 @@ def openai_body(wire: Wire, request: ChatRequest) -> bytes:
         )
         body = wire.config.transform_request(
             model=wire.model,
-            messages=messages_of(request),
+            messages=messages_of(request, wire.config),
             optional_params=mapped,
             litellm_params={},
             headers={},
@@ -154,9 +160,28 @@ def parameters_of(request: ChatRequest) -> dict[str, Any]:
     return parameters
 
 
-def messages_of(request: ChatRequest) -> list[dict[str, Any]]:
-    """The messages, in copies: litellm changes what it is given, and another try needs them all."""
-    return [_copy(message) for message in request.messages]
+def messages_of(
+    request: ChatRequest, config: Any = None, *, signed: bool = False
+) -> list[dict[str, Any]]:
+    """The messages, in copies: litellm changes what it is given, and another try needs them all.
+
+    Developers speak as the system where the provider's `config` knows no developers.  Tool calls'
+    ids lose the signatures of Gemini's thoughts, which mean nothing to others, unless `signed`.
+    """
+    messages = [_copy(message) for message in request.messages]
+    if not signed:
+        for message in messages:
+            if "tool_call_id" in message:
+                message["tool_call_id"] = _unsigned(message["tool_call_id"])
+            for call in message.get("tool_calls") or ():
+                call["id"] = _unsigned(call["id"])
+    if config and any(message["role"] == "developer" for message in messages):
+        messages = config.translate_developer_role_to_system_role(messages=messages)
+    return messages
+
+
+def _unsigned(call_id: str) -> str:
+    return call_id.partition(SIGNED)[0]
 
 
 def _copy(fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from gateway.errors import ProviderUnavailable
+from gateway.errors import ProviderFailure, ProviderUnavailable
 from gateway.providers import failures, sse
 
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
@@ -31,6 +31,9 @@ class Reader(Protocol):
 
     def read(self, data: bytes) -> list[dict[str, Any]]:
         """The `chat.completion.chunk`s that an event comes to; a ProviderFailure."""
+
+    def end(self) -> list[dict[str, Any]]:
+        """What is left to say once a whole answer's response has ended."""
 
 
 class Transport:
@@ -88,13 +91,15 @@ class Transport:
                         if reader.is_over:
                             break
                 await _read_on(response)
-        except ProviderUnavailable as failure:
+        except ProviderFailure as failure:
             raise failures.cut_off(failure) if started else failure from failure.__cause__
         except _BROKEN as error:
             broken = _failure_of(error)
             raise (failures.cut_off(broken) if started else broken) from error
         if not reader.is_whole:
             raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
+        for chunk in reader.end():
+            yield chunk
 
 
 async def _require_ok(response: aiohttp.ClientResponse) -> None:

@@ -122,3 +122,10 @@ def test_whatever_json_comes_it_is_a_request_or_a_mistake(fields: dict[str, Any]
 def test_whatever_bytes_come_they_are_a_mistake(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         parse_chat(raw)
+
+
+def test_a_call_s_id_may_be_long_since_some_providers_sign_it() -> None:
+    call_id = f"call_1__thought__{'c2ln' * 4_000}"
+    message = {"role": "tool", "tool_call_id": call_id, "content": "Rain"}
+
+    assert parsed(messages=[message]).messages[0]["tool_call_id"] == call_id

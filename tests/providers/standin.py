@@ -5,6 +5,7 @@ and what happens to the connection, is the same for all and is done here.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,7 +58,15 @@ class Misbehave:
     how: str
 
 
-Script = Say | Refuse | Misbehave
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """A whole answer, or a stream's data, as they stand here."""
+
+    whole: Any = None
+    data: tuple[Json, ...] = ()
+
+
+Script = Say | Refuse | Misbehave | Exactly
 
 
 class Wire(Protocol):
@@ -117,6 +126,11 @@ class StandIn:
             status, error = self.wire.refusal(script.kind)
             return web.json_response(error, status=status)
         stream = self.wire.is_stream(request, body)
+        if isinstance(script, Exactly):
+            if not stream:
+                return web.json_response(script.whole)
+            events = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in script.data]
+            return await self._stream(request, events)
         if isinstance(script, Misbehave):
             return await self._misbehave(request, script.how, stream=stream)
         if not stream:

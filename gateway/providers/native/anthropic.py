@@ -8,7 +8,7 @@ import orjson
 from gateway.providers import failures
 from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of
 from gateway.providers.translation import library, messages_of, parameters_of
-from gateway.token_report import usage_block
+from gateway.token_report import is_count, usage_block
 from gateway.types import ChatRequest, Target, TokenUsage
 
 _ADDRESS: Final = "https://api.anthropic.com"
@@ -47,13 +47,16 @@ class Anthropic:
         optional = config.map_openai_params(
             non_default_params=asked, optional_params={}, model=model, drop_params=True
         )
+        messages = messages_of(request, config)
         json_mode = optional.pop("json_mode", False)
+        if "thinking" in optional:
+            _reconcile_thinking(optional, messages)
         headers = dict(_headers(target))
         if not _plain(request):  # some tools and documents need headers of their own
             headers = config.validate_environment(
                 headers={},
                 model=model,
-                messages=messages_of(request),
+                messages=messages,
                 optional_params=optional,
                 litellm_params={},
                 api_key=target.api_key or "none",
@@ -62,7 +65,7 @@ class Anthropic:
         parameters: dict[str, Any] = {}
         body = config.transform_request(
             model=model,
-            messages=messages_of(request),
+            messages=messages,
             optional_params=optional,
             litellm_params=parameters,
             headers=headers,
@@ -88,7 +91,7 @@ class Anthropic:
                 case "thinking":
                     thinking.append(block["thinking"])
                 case "tool_use" if block["name"] == call.json_tool:
-                    text.append(arguments_of(_unwrapped(block["input"])))
+                    text.append(arguments_of(block["input"]))
                 case "tool_use":
                     calls.append(_tool_call(block, call, arguments_of(block["input"])))
         message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
@@ -98,7 +101,7 @@ class Anthropic:
             message["tool_calls"] = calls
         finish = _finish_of(answer["stop_reason"], calls=bool(calls))
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        return {"choices": [choice], "usage": _usage_of(answer["usage"])}
+        return {"choices": [choice], **_usage_of(answer.get("usage"))}
 
     def reader(self, call: Call) -> EventReader:
         """For one stream."""
@@ -113,6 +116,13 @@ class _MessageReader(EventReader):
         self._usage: dict[str, Any] = {}
         self._calls = -1  # the number of the latest tool call
         self._in_json = False  # inside the tool that stands for a JSON answer
+        self._owes_arguments = False  # inside a tool of which there were none yet
+        self._is_whole = False
+
+    @property
+    def is_whole(self) -> bool:
+        """It said so."""
+        return self._is_whole
 
     def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """The chunks that an event comes to."""
@@ -121,15 +131,21 @@ class _MessageReader(EventReader):
                 return self._grow(event["delta"])
             case "content_block_start":
                 return self._begin(event["content_block"])
+            case "content_block_stop" if self._owes_arguments:
+                self._owes_arguments = False
+                return [self._more_arguments("{}")]
             case "message_start":
-                self._usage |= event["message"].get("usage") or {}
+                self._usage = dict(event["message"].get("usage") or {})
+                self._usage.pop("output_tokens", None)  # a beginning: the end has the number
                 return [chunk_of({"role": "assistant", "content": ""})]
             case "message_delta":
                 self._usage |= event.get("usage") or {}
                 finish = _finish_of(event["delta"].get("stop_reason"), calls=self._calls >= 0)
-                return [chunk_of({}, finish), {"choices": [], "usage": _usage_of(self._usage)}]
+                last = [chunk_of({}, finish)]
+                usage = _usage_of(self._usage)
+                return [*last, {"choices": [], **usage}] if usage else last
             case "message_stop":
-                self.is_whole = True
+                self._is_whole = True
             case "error":
                 raise _error_of(event["error"])
         return []  # pings, ends of blocks, and what is new since this was written
@@ -140,6 +156,7 @@ class _MessageReader(EventReader):
             return [chunk_of({"content": block["text"]})]
         if block["type"] != "tool_use":
             return []
+        self._owes_arguments = True
         if block["name"] == self._call.json_tool:
             self._in_json = True
             return []
@@ -153,12 +170,17 @@ class _MessageReader(EventReader):
                 return [chunk_of({"content": delta["text"]})]
             case "thinking_delta":
                 return [chunk_of({"reasoning_content": delta["thinking"]})]
-            case "input_json_delta" if self._in_json:
-                return [chunk_of({"content": delta["partial_json"]})]
             case "input_json_delta":
-                more = {"index": self._calls, "function": {"arguments": delta["partial_json"]}}
-                return [chunk_of({"tool_calls": [more]})]
+                more = delta["partial_json"]
+                self._owes_arguments = self._owes_arguments and not more
+                return [self._more_arguments(more)]
         return []  # signatures
+
+    def _more_arguments(self, json: str) -> dict[str, Any]:
+        if self._in_json:
+            return dict(chunk_of({"content": json}))
+        more = {"index": self._calls, "function": {"arguments": json}}
+        return dict(chunk_of({"tool_calls": [more]}))
 
 
 def _tool_call(block: dict[str, Any], call: Call, arguments: str) -> dict[str, Any]:
@@ -174,12 +196,19 @@ def _finish_of(stop_reason: str | None, *, calls: bool) -> str:
     return _FINISH.get(stop_reason or "", "stop")
 
 
-def _usage_of(usage: dict[str, Any]) -> dict[str, Any]:
-    """All that was read counts as prompt, what came out of or went into a cache too."""
+def _usage_of(usage: Any) -> dict[str, Any]:
+    """The field `usage`; nothing where it is not reported, or only in part.
+
+    All that was read counts as prompt, what came out of or went into a cache too.
+    """
+    if not isinstance(usage, dict):
+        return {}
     cached = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
-    prompt = (usage.get("input_tokens") or 0) + cached + written
-    return usage_block(TokenUsage(prompt, usage.get("output_tokens") or 0, cached))
+    read, said = usage.get("input_tokens"), usage.get("output_tokens")
+    if not (is_count(cached) and is_count(written) and is_count(read) and is_count(said)):
+        return {}
+    return {"usage": usage_block(TokenUsage(read + cached + written, said, cached))}
 
 
 def _error_of(error: dict[str, Any]) -> Exception:
@@ -188,9 +217,33 @@ def _error_of(error: dict[str, Any]) -> Exception:
     )
 
 
-def _unwrapped(value: Any) -> Any:
-    """Litellm wraps a JSON answer that need not be an object."""
-    return value["values"] if isinstance(value, dict) and list(value) == ["values"] else value
+def _reconcile_thinking(optional: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Leaves out the thinking where it can't go with what else is asked for, else what hinders it.
+
+    A tool that must be called excludes it; so does one that was called, since the thoughts before
+    it would have to come back, and clients of OpenAI's wire don't have them.  A budget must be
+    less than the answer's length.  Source: docs.anthropic.com, Extended thinking.
+    """
+    thinking, most = optional["thinking"], optional.get("max_tokens")
+    if thinking.get("type") == "enabled":
+        thinking = _config().cap_thinking_budget_to_max_tokens(thinking, most)
+        if _last_called_a_tool(messages):
+            thinking = None
+    if (optional.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        thinking = None
+    if thinking is None:
+        del optional["thinking"]
+        return
+    optional["thinking"] = thinking
+    for one in ("temperature", "top_p", "top_k"):
+        optional.pop(one, None)
+
+
+def _last_called_a_tool(messages: list[dict[str, Any]]) -> bool:
+    """Whether the latest answer in a conversation called one."""
+    answers = (one for one in reversed(messages) if one["role"] == "assistant")
+    latest = next(answers, None)
+    return latest is not None and bool(latest.get("tool_calls"))
 
 
 def _plain(request: ChatRequest) -> bool:

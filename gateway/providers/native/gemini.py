@@ -8,8 +8,8 @@ import orjson
 
 from gateway.providers import failures
 from gateway.providers.native.wire import Call, EventReader, arguments_of, chunk_of
-from gateway.providers.translation import library, messages_of, parameters_of
-from gateway.token_report import usage_block
+from gateway.providers.translation import SIGNED, library, messages_of, parameters_of
+from gateway.token_report import is_count, usage_block
 from gateway.types import ChatRequest, Target, TokenUsage
 
 _ADDRESS: Final = "https://generativelanguage.googleapis.com/v1beta"
@@ -24,8 +24,11 @@ _FINISH: Final = {
         "content_filter",
     ),
 }
-_SIGNED: Final = "__thought__"
-"""Between a call's id and its thought's signature, as litellm reads them when they come back."""
+# The model meant to call a tool, and what it wrote is no call.
+_BROKEN: Final = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"}
+    | {"MISSING_THOUGHT_SIGNATURE"}
+)
 
 
 class Gemini:
@@ -42,7 +45,7 @@ class Gemini:
             non_default_params=asked, optional_params={}, model=model, drop_params=True
         )
         body = transform(
-            messages=messages_of(request),
+            messages=messages_of(request, config, signed=True),
             model=model,
             optional_params=optional,
             custom_llm_provider="gemini",
@@ -84,7 +87,7 @@ class Gemini:
             choices.append(choice)
         if not choices:
             raise failures.rubbish()
-        return {"choices": choices, "usage": _usage_of(answer.get("usageMetadata") or {})}
+        return {"choices": choices, **_usage_of(answer.get("usageMetadata"))}
 
     def reader(self, call: Call) -> EventReader:  # noqa: ARG002
         """For one stream."""
@@ -95,33 +98,46 @@ class _AnswerReader(EventReader):
     """Reads a stream's pieces, each of which has the form of an answer."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, int] = {}  # of each choice, how many have come
+        self._calls: dict[int, int] = {}  # of each choice that has begun, how many have come
+        self._ended = set[int]()
+        self._usage: Any = None  # the latest, which counts all
+
+    @property
+    def is_whole(self) -> bool:
+        """Every choice that has begun has ended."""
+        return bool(self._ended) and self._ended == self._calls.keys()
 
     def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """The chunks that a piece comes to."""
         if "error" in event:
-            raise _error_of(event["error"])
+            raise failures.failure_in(event)
         chunks = []
         for place, candidate in enumerate(event.get("candidates") or _blocked(event)):
             chunks.append(self._chunk(candidate, candidate.get("index", place)))
-        if self.is_whole and (usage := event.get("usageMetadata")):
-            chunks.append({"choices": [], "usage": _usage_of(usage)})
+        self._usage = event.get("usageMetadata") or self._usage
         return chunks
+
+    def end(self) -> list[dict[str, Any]]:
+        """The usage, which pieces may still correct after the last choice has ended."""
+        usage = _usage_of(self._usage)
+        return [{"choices": [], **usage}] if usage else []
 
     def _chunk(self, candidate: dict[str, Any], index: int) -> dict[str, Any]:
         text, thoughts, calls = _parts_of(candidate)
-        delta: dict[str, Any] = {"content": text} if text else {}
+        delta: dict[str, Any] = {} if index in self._calls else {"role": "assistant"}
+        known = self._calls.setdefault(index, 0)
+        if text:
+            delta["content"] = text
         if thoughts:
             delta["reasoning_content"] = thoughts
         if calls:
-            known = self._calls.get(index, 0)
             delta["tool_calls"] = [{"index": known + n, **one} for n, one in enumerate(calls)]
             self._calls[index] = known + len(calls)
         reason = candidate.get("finishReason")
         if reason is None:
             return dict(chunk_of(delta, index=index))
-        self.is_whole = True
-        finish = _finish_of(reason, calls=self._calls.get(index, 0) > 0)
+        self._ended.add(index)
+        finish = _finish_of(reason, calls=self._calls[index] > 0)
         chunk: dict[str, Any] = chunk_of(delta, finish, index)
         if logprobs := _logprobs_of(candidate):
             chunk["choices"][0]["logprobs"] = logprobs
@@ -143,7 +159,7 @@ def _tool_call(call: dict[str, Any], signature: str | None) -> dict[str, Any]:
     """The signature must come back with the call, and the id is all that clients hand on."""
     call_id = call.get("id") or f"call_{secrets.token_hex(12)}"
     if signature:
-        call_id = f"{call_id}{_SIGNED}{signature}"
+        call_id = f"{call_id}{SIGNED}{signature}"
     function = {"name": call["name"], "arguments": arguments_of(call.get("args"))}
     return {"id": call_id, "type": "function", "function": function}
 
@@ -155,19 +171,29 @@ def _blocked(answer: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def _finish_of(reason: str | None, *, calls: bool) -> str:
+    if reason in _BROKEN:
+        raise failures.rubbish()
     finish = _FINISH.get(reason or "", "stop")
     return "tool_calls" if calls and finish == "stop" else finish
 
 
-def _usage_of(usage: dict[str, Any]) -> dict[str, Any]:
-    """Thoughts are tokens of the answer."""
+def _usage_of(usage: Any) -> dict[str, Any]:
+    """The field `usage`; nothing where it is not reported, or only in part.
+
+    Thoughts are tokens of the answer: some count them among the candidates', as the total shows.
+    Without any candidate there is no count of them, and the total is the prompt's.
+    """
+    if not isinstance(usage, dict):
+        return {}
+    prompt, total = usage.get("promptTokenCount"), usage.get("totalTokenCount")
+    said = usage.get("candidatesTokenCount", 0 if is_count(total) else None)
     thoughts = usage.get("thoughtsTokenCount") or 0
-    tokens = TokenUsage(
-        usage.get("promptTokenCount") or 0,
-        (usage.get("candidatesTokenCount") or 0) + thoughts,
-        usage.get("cachedContentTokenCount") or 0,
-    )
-    return usage_block(tokens, reasoning=thoughts)
+    cached = usage.get("cachedContentTokenCount") or 0
+    if not (is_count(prompt) and is_count(said) and is_count(thoughts) and is_count(cached)):
+        return {}
+    if total != prompt + said:
+        said += thoughts
+    return {"usage": usage_block(TokenUsage(prompt, said, cached), reasoning=thoughts)}
 
 
 def _logprobs_of(candidate: dict[str, Any]) -> dict[str, Any] | None:
@@ -186,13 +212,6 @@ def _logprobs_of(candidate: dict[str, Any]) -> dict[str, Any] | None:
 
 def _logprob(candidate: dict[str, Any]) -> dict[str, Any]:
     return {"token": candidate["token"], "logprob": candidate["logProbability"], "bytes": None}
-
-
-def _error_of(error: dict[str, Any]) -> Exception:
-    code = error.get("code")
-    return failures.failure_of(
-        code if isinstance(code, int) else 500, orjson.dumps({"error": error})
-    )
 
 
 @functools.cache

@@ -64,7 +64,11 @@ class EventReader(ABC):
     """Reads a stream whose events are JSON objects."""
 
     is_over = False  # they end with the response
-    is_whole = False
+
+    @property
+    @abstractmethod
+    def is_whole(self) -> bool:
+        """Whether the answer may end here."""
 
     def read(self, data: bytes) -> list[dict[str, Any]]:
         """The chunks that an event comes to; a ProviderFailure."""
@@ -72,6 +76,10 @@ class EventReader(ABC):
             return self.chunks_of(_object_in(data))
         except _MAKES_NO_SENSE as error:
             raise failures.rubbish() from error
+
+    def end(self) -> list[dict[str, Any]]:
+        """What is left to say once the response has ended."""
+        return []
 
     @abstractmethod
     def chunks_of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
