@@ -81,8 +81,16 @@ class Serves(_Placements):
 class PublicModelAdmin(ModelAdmin):
     """The names that callers use."""
 
-    list_display = ("name", "state", "tier", "context_window", "max_output_tokens", "enabled")
-    list_filter = ("tier", "enabled")
+    list_display = (
+        "name",
+        "state",
+        "kind",
+        "tier",
+        "context_window",
+        "max_output_tokens",
+        "enabled",
+    )
+    list_filter = ("kind", "tier", "enabled")
     search_fields = ("name", "title")
     inlines = (ServedBy,)
 

@@ -18,7 +18,7 @@ from billing.metering.quota import Quota, QuotaUnavailable
 from billing.metering.redis_store import RedisStore
 from gateway.background import Background
 from gateway.idempotency.answers import Replay, Shape, StreamRecord, kept_body, replay_of
-from gateway.types import Caller, ChatRequest, ModelEntry, Outcome, Presented, Reservation
+from gateway.types import Asked, Caller, ModelEntry, Outcome, Presented, Reservation
 from gateway.what_is_left import what_is_left
 
 
@@ -32,7 +32,7 @@ class AnswerCache:
         self._background = Background()
 
     def slot(
-        self, caller: Caller, presented: Presented, request: ChatRequest, model: ModelEntry
+        self, caller: Caller, presented: Presented, request: Asked, model: ModelEntry
     ) -> "Slot | None":
         """Where this request's answer is kept; None: nobody asks for that."""
         asked = presented.cache_seconds
@@ -114,17 +114,8 @@ class Slot:
             self._request_id, self._answer = str(reservation.request_id), answer
 
 
-def _key(account_id: uuid.UUID, request: ChatRequest) -> str:
+def _key(account_id: uuid.UUID, request: Asked) -> str:
     """Of exactly this request of this account's."""
-    asked = [
-        request.model,
-        request.fallbacks,
-        request.messages,
-        request.parameters,
-        request.max_tokens,
-        request.choices,
-        request.stream,
-        request.include_usage,
-    ]
+    asked = [request.kind, request]
     digest = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"{partition_tag('a', account_id.bytes)}:answer:{account_id}:{digest}"

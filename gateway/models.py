@@ -24,7 +24,7 @@ from gateway.safety.models import (
     ContentRule,
     RequestFingerprint,
 )
-from gateway.types import LONGEST_CACHE_SECONDS, Balancing
+from gateway.types import LONGEST_CACHE_SECONDS, Balancing, Kind
 
 __all__ = [
     "AbuseCase",
@@ -70,8 +70,21 @@ class PublicModel(models.Model):
         choices=_TIERS,
         default=Tier.FREE,
     )
-    context_window = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    max_output_tokens = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    kind = models.CharField(
+        max_length=10,
+        choices=[(Kind.CHAT.value, "answers"), (Kind.EMBEDDING.value, "embeddings")],
+        default=Kind.CHAT.value,
+        db_default=Kind.CHAT.value,
+        help_text="What it gives. Deployments that serve one model for embeddings must have the "
+        "same model behind them: vectors of different ones can't be compared.",
+    )
+    context_window = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)],
+        help_text="Tokens of prompt and answer, or of one text to be embedded.",
+    )
+    max_output_tokens = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="Of an answer; embeddings have none."
+    )
     balancing = models.CharField(
         max_length=20,
         choices=[

@@ -21,12 +21,13 @@ from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable, 
 from gateway.idempotency.answers import Replay
 from gateway.idempotency.once import Held
 from gateway.steps import respond
-from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
-from gateway.token_report import CompletionReport, StreamReport
+from gateway.steps.complete import Completion, OpenStream, Trail, complete, embed, open_stream
+from gateway.token_report import CompletionReport, EmbeddingReport, StreamReport
 from gateway.types import (
+    Asked,
     Attempt,
     Caller,
-    ChatRequest,
+    EmbeddingRequest,
     Outcome,
     Presented,
     Reply,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 async def run(
-    gateway: "Gateway", presented: Presented, request: ChatRequest
+    gateway: "Gateway", presented: Presented, request: Asked
 ) -> Reply | StreamReply | Replay:
     """A request's answer, whole or arriving; a GatewayError, and then nothing was charged."""
     try:
@@ -59,13 +60,13 @@ async def _answer(
     gateway: "Gateway",
     presented: Presented,
     caller: Caller,
-    request: ChatRequest,
+    request: Asked,
     held: Held | None = None,
 ) -> Reply | StreamReply | Replay:
     """The answer of a request that runs; `held` is the idempotency key that it runs for."""
     try:
         await gateway.guard.check(caller, request)
-        model = gateway.admission.model_for(caller, request.model).entry
+        model = gateway.admission.model_for(caller, request.model, request.kind).entry
         keeper = held or gateway.cache.slot(caller, presented, request, model)
         if isinstance(keeper, Slot) and (kept := await keeper.find()):
             return kept
@@ -84,20 +85,20 @@ async def _answer(
             gateway.guard.admitted(reservation)
             await gateway.authenticator.remember(caller, presented)
             targets = gateway.router.route(reservation)
-            if request.stream:
-                opened = await open_stream(
-                    gateway.providers, turns, targets, reservation.request, trail
-                )
+            asked = reservation.request
+            if isinstance(asked, EmbeddingRequest):
+                answer = await embed(gateway.providers, turns, targets, asked, trail)
+            elif asked.stream:
+                opened = await open_stream(gateway.providers, turns, targets, asked, trail)
                 chunks = _relayed(gateway, presented, reservation, opened, trail, turns, keeper)
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(
                     reservation, opened.target.deployment, chunks, isinstance(keeper, Slot)
                 )
-            answer = await complete(gateway.providers, turns, targets, reservation.request, trail)
-            target, outcome = answer.target, _answered(reservation, answer, trail)
-            body = respond.completion(
-                reservation, answer.body, target.upstream_model, outcome.tokens
-            )
+            else:
+                answer = await complete(gateway.providers, turns, targets, asked, trail)
+            outcome = _answered(reservation, answer, trail)
+            body = _said(reservation, answer, outcome)
     except BaseException as error:
         turns.end(tokens=0)
         await _settle_failure(gateway, reservation, _undelivered(presented, error, trail))
@@ -113,11 +114,11 @@ async def _answer(
         prompt = await gateway.upgrades.beside(reservation, usage, presented.channel)
         body = respond.with_prompt(body, prompt)
     may_be_cached = isinstance(keeper, Slot)
-    return Reply(reservation, target.deployment, usage, outcome.tokens, body, may_be_cached)
+    return Reply(reservation, answer.target.deployment, usage, outcome.tokens, body, may_be_cached)
 
 
 async def check(
-    gateway: "Gateway", presented: Presented, request: ChatRequest
+    gateway: "Gateway", presented: Presented, request: Asked
 ) -> tuple[Caller, QuotaRequest]:
     """Whether the request would be admitted now, and as what; the GatewayError if not.
 
@@ -204,7 +205,8 @@ async def _settle_failure(gateway: "Gateway", reservation: Reservation, outcome:
 
 def _answered(reservation: Reservation, answer: Completion, trail: Trail) -> Outcome:
     """What a whole answer came to; one that says nothing is free."""
-    report = CompletionReport(answer.body)
+    embeds = isinstance(reservation.request, EmbeddingRequest)
+    report = EmbeddingReport(answer.body) if embeds else CompletionReport(answer.body)
     return Outcome(
         status="settled",
         charged=report.says_something,
@@ -213,6 +215,14 @@ def _answered(reservation: Reservation, answer: Completion, trail: Trail) -> Out
         tokens=report.tokens(reservation.prompt_tokens),
         model=answer.target.model,
     )
+
+
+def _said(reservation: Reservation, answer: Completion, outcome: Outcome) -> dict[str, Any]:
+    """A whole answer as the caller gets it."""
+    model = answer.target.upstream_model
+    if isinstance(reservation.request, EmbeddingRequest):
+        return respond.embeddings(answer.body, model, outcome.tokens)
+    return respond.completion(reservation, answer.body, model, outcome.tokens)
 
 
 def _streamed(

@@ -50,6 +50,21 @@ class CompletionReport:
         return self._reported or _counted(prompt_tokens, self._text)
 
 
+class EmbeddingReport:
+    """What a list of embeddings says, and the usage that it reports."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        usage = body.get("usage")
+        prompt = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        self._reported = TokenUsage(prompt, 0) if is_count(prompt) and prompt else None
+
+    says_something = True  # there is a vector for each text, or it is no answer
+
+    def tokens(self, prompt_tokens: int) -> TokenUsage:
+        """What they took: as reported, else as counted here."""
+        return self._reported or TokenUsage(prompt_tokens, 0, estimated=True)
+
+
 class StreamReport:
     """Watches a stream's chunks: what they said, and what usage they reported last."""
 

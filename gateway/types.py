@@ -4,9 +4,9 @@ import datetime as dt
 import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 
@@ -83,9 +83,19 @@ class Caller:
         return self.address if self.limits.by_address else None
 
 
+class Kind(StrEnum):
+    """What is asked of a model, and what it gives."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A checked chat completion request: whitelisted fields only."""
+
+    kind: ClassVar[Kind] = Kind.CHAT
+    prompt_field: ClassVar[str] = "messages"  # where its prompt is
 
     model: str
     messages: tuple[dict[str, Any], ...]
@@ -101,6 +111,39 @@ class ChatRequest:
         parameters = self.parameters or {}
         texts = [text for message in self.messages for text in _texts_of(message)]
         return texts + [_json(parameters[name]) for name in _READ_PARAMETERS if name in parameters]
+
+    def granted(self, max_tokens: int | None) -> "ChatRequest":
+        """The same, with as much of an answer as was booked."""
+        return replace(self, max_tokens=max_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """A checked request for embeddings.  It has what the steps read of a chat's, too."""
+
+    kind: ClassVar[Kind] = Kind.EMBEDDING
+    prompt_field: ClassVar[str] = "input"
+    stream: ClassVar[bool] = False
+    include_usage: ClassVar[bool] = False
+    max_tokens: ClassVar[int] = 0  # vectors are no tokens
+    choices: ClassVar[int] = 1
+    fallbacks: ClassVar[tuple[str, ...]] = ()  # another model's vectors mean something else
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None  # of each vector; None: as many as the model has
+
+    def prompt_texts(self) -> list[str]:
+        """All that the provider reads."""
+        return list(self.texts)
+
+    def granted(self, max_tokens: int | None) -> "EmbeddingRequest":  # noqa: ARG002
+        """The same: there is no answer to be cut short."""
+        return self
+
+
+Asked = ChatRequest | EmbeddingRequest
+"""A checked request of any kind."""
 
 
 _READ_PARAMETERS = ("tools", "functions", "response_format")
@@ -142,6 +185,7 @@ class ModelEntry:
     created: int
     balancing: str = Balancing.WEIGHT
     cache_seconds: int = 0  # how long answers are given again without being asked to
+    kind: str = Kind.CHAT
 
 
 class CapacityLimits(NamedTuple):
@@ -170,6 +214,7 @@ class Target:
     tier: str = "free"  # the lowest whose callers are sent there for it
     lacks: frozenset[str] = frozenset()  # of what a request may need
     context_window: int | None = None  # where it is smaller than the public model's
+    kind: str = Kind.CHAT
 
     def __repr__(self) -> str:  # without the key
         return f"Target({self.deployment})"
@@ -182,13 +227,21 @@ class Reservation:
     request_id: uuid.UUID
     caller: Caller
     model: ModelEntry
-    request: ChatRequest  # with the `max_tokens` that was reserved
+    request: Asked  # with the `max_tokens` that was reserved
     prompt_tokens: int  # as counted here
     prompt_bound: int  # as reserved
     usage: Usage  # at admission, this request included
     lowered_max_tokens: int | None  # when less was left than was asked for
     admitted_at: dt.datetime
     deadline_at: dt.datetime
+    longest_input: int | None = None  # tokens of the longest text that is read by itself
+
+    @property
+    def window_tokens(self) -> int:
+        """What a context window must hold at once: an input, or a prompt with all its answers."""
+        if self.longest_input is not None:
+            return self.longest_input
+        return self.prompt_tokens + self.request.choices * (self.request.max_tokens or 1)
 
     @property
     def wire_id(self) -> str:
@@ -222,7 +275,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, settled.  `body` is OpenAI's `chat.completion`."""
+    """An answer, settled.  `body` is OpenAI's: a `chat.completion`, or a list of embeddings."""
 
     reservation: Reservation
     deployment: str

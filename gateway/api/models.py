@@ -9,7 +9,7 @@ from billing.gates import may_use
 from gateway import runtime
 from gateway.api.view import GatewayView, json_response
 from gateway.errors import UnknownModel
-from gateway.types import ModelEntry
+from gateway.types import Kind, ModelEntry
 
 
 class Models(GatewayView):
@@ -50,7 +50,8 @@ def _model(entry: ModelEntry, tier: str) -> dict[str, Any]:
         "title": entry.title,
         "description": entry.description,
         "context_window": entry.context_window,
-        "max_output_tokens": entry.max_output_tokens,
+        "max_output_tokens": entry.max_output_tokens if entry.kind == Kind.CHAT else None,
+        "kind": entry.kind,
         "plan": entry.tier,
         "locked": not may_use(tier, entry.tier),
     }

@@ -4,6 +4,7 @@ from django.urls import path
 
 from gateway.api.account import Check, Key, Limits
 from gateway.api.chat import ChatCompletions
+from gateway.api.embeddings import Embeddings
 from gateway.api.feedback import SendFeedback
 from gateway.api.free import FreeCompletion
 from gateway.api.messages import CountTokens, Messages
@@ -15,6 +16,7 @@ from gateway.api.usage import Usage
 
 urlpatterns = [
     path("v1/chat/completions", ChatCompletions.as_view()),
+    path("v1/embeddings", Embeddings.as_view()),
     path("v1/responses", Responses.as_view()),
     path("v1/messages", Messages.as_view()),
     path("v1/messages/count_tokens", CountTokens.as_view()),

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from gateway.types import ChatRequest
+from gateway.types import Asked, EmbeddingRequest
 
 
 class Capability(StrEnum):
@@ -26,8 +26,10 @@ FIELD_OF: Final = {
 _BY_PART: Final = {"image_url": Capability.IMAGES, "input_audio": Capability.AUDIO}
 
 
-def needs_of(request: ChatRequest) -> frozenset[Capability]:
+def needs_of(request: Asked) -> frozenset[Capability]:
     """All that this request needs."""
+    if isinstance(request, EmbeddingRequest):
+        return frozenset()
     parameters = request.parameters or {}
     needs = {
         _BY_PART[part["type"]]

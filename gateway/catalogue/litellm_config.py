@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.types import Balancing
+from gateway.types import Balancing, Kind
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}|os\.environ/(\w+)")
 _LEAST_CONNECTIONS: Final = frozenset(
@@ -50,6 +50,7 @@ class Entry:
     is_free: bool | None = None
     context_window: int | None = None
     max_output_tokens: int | None = None
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,18 @@ def _entry(item: object, where: str, remarks: list[str]) -> Entry:
         max_output_tokens=_count(
             info.get("max_output_tokens"), f"{where}.model_info.max_output_tokens"
         ),
+        kind=_kind(info.get("mode"), f"{where}.model_info.mode"),
     )
+
+
+def _kind(mode: object, where: str) -> Kind | None:
+    if mode is None:
+        return None
+    if mode == "chat":
+        return Kind.CHAT
+    if mode == "embedding":
+        return Kind.EMBEDDING
+    raise ConfigError(f"{where} is {mode}; models for chat and for embedding are taken over")
 
 
 def _key_variable(value: object, where: str) -> str:

@@ -35,7 +35,7 @@ HEALTH_JOINS: Final = """
 _QUERY: Final = f"""
 SELECT model.name, model.title, model.description, model.tier, model.context_window,
        model.max_output_tokens, extract(epoch FROM model.created_at)::bigint, model.balancing,
-       model.cache_seconds,
+       model.cache_seconds, model.kind,
        placement.priority, placement.weight, deployment.name, deployment.provider,
        deployment.upstream_model, deployment.upstream_model_variable, deployment.base_url,
        deployment.base_url_variable, deployment.api_key_variable, deployment.api_key_optional,
@@ -81,7 +81,7 @@ class Catalogue:
         for row in rows:
             entry = ModelEntry(*row[:_ENTRY])
             _, targets = models.setdefault(entry.name, (entry, []))
-            if target := self._target(entry.name, row[_ENTRY:]):
+            if target := self._target(entry, row[_ENTRY:]):
                 targets.append(target)
         self._models = {
             name: _model_row(entry, sorted(targets, key=lambda one: one.priority))
@@ -102,13 +102,14 @@ class Catalogue:
         """The models that a deployment can serve now, by name."""
         return [row for row in self._models.values() if row.targets]
 
-    def available_to(self, tier: str) -> list[ModelEntry]:
-        """What a caller on this tier may use now, by name."""
-        return [row.entry for row in self.usable() if may_use(tier, row.entry.tier)]
+    def available_to(self, tier: str, kind: str | None = None) -> list[ModelEntry]:
+        """What a caller on this tier may use now, for requests of this kind or of any, by name."""
+        entries = [row.entry for row in self.usable() if may_use(tier, row.entry.tier)]
+        return [one for one in entries if kind in (None, one.kind)]
 
-    def nearest(self, name: str, tier: str) -> list[str]:
+    def nearest(self, name: str, tier: str, kind: str | None = None) -> list[str]:
         """Up to three names that a typing slip may have meant."""
-        names = [entry.name for entry in self.available_to(tier)]
+        names = [entry.name for entry in self.available_to(tier, kind)]
         return difflib.get_close_matches(name, names, n=3, cutoff=0.5)
 
     def deployments_of(self, models: Iterable[str]) -> frozenset[str]:
@@ -116,7 +117,7 @@ class Catalogue:
         rows = (self._models.get(name) for name in models)
         return frozenset(one.deployment for row in rows if row for one in row.targets)
 
-    def _target(self, served: str, row: tuple[Any, ...]) -> Target | None:
+    def _target(self, served: ModelEntry, row: tuple[Any, ...]) -> Target | None:
         """The deployment as it can be called; None where a variable that it needs is not set."""
         (priority, weight, name, provider, model, model_variable, base_url, base_url_variable,
          key_variable, key_optional, answers, lowered, *others) = row  # fmt: skip
@@ -141,7 +142,8 @@ class Catalogue:
             + (_LOWERED_PENALTY if lowered else 0),
             weight=weight,
             capacity=None if limits == _UNLIMITED else CapacityLimits(*limits),
-            model=served,
+            model=served.name,
+            kind=served.kind,
             tier=tier,
             lacks=frozenset(
                 one for one, is_taken in zip(Capability, takes, strict=True) if not is_taken

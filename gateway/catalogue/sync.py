@@ -18,6 +18,7 @@ from gateway.catalogue.starting_models import OPENROUTER
 from gateway.models import Deployment, Placement, PublicModel
 from gateway.providers.naming import UnknownProvider, provider_and_model
 from gateway.providers.reachability import Reachability
+from gateway.types import Kind
 
 _POOLS: Final = ("scalix-free", "scalix-auto")
 _POOL_FIRST: Final = 10  # of the free pool's priorities, as the catalogue is seeded
@@ -68,7 +69,7 @@ class _Run:
                 said = "; ".join(error.messages) if hasattr(error, "messages") else str(error)
                 raise ConfigError(f"{entry.model_name}: {said}") from error
             self._place(model, deployment, entry.priority, entry.weight)
-            if entry.is_free:
+            if entry.is_free and entry.kind is not Kind.EMBEDDING:
                 self._into_pools(deployment, entry)
 
     def fallbacks(self, config: Config) -> None:
@@ -98,6 +99,7 @@ class _Run:
             context_window=entry.context_window,
             max_output_tokens=entry.max_output_tokens,
             balancing=balancing,
+            kind=entry.kind,
             tier=None if entry.is_free is None else _tier(entry.is_free),
         )
         model = PublicModel.objects.filter(name=entry.model_name).first()

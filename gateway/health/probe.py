@@ -18,11 +18,12 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.errors import GatewayError, ProviderRejected
 from gateway.providers.client import Providers
 from gateway.providers.reachability import Reachability
-from gateway.types import ChatRequest, Target
+from gateway.types import ChatRequest, EmbeddingRequest, Kind, Target
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 5.0
+_QUESTION: Final = "Say yes."
 _STREAMED_TOKENS: Final = 16  # enough that a stream may break off on the way
 _TOKENS: Final = 30  # what a probe takes, about
 _LAST: Final = 9  # in any queue
@@ -104,22 +105,11 @@ async def probe(
 
 
 async def _ask(providers: Providers, target: Target, seconds: float, *, stream: bool) -> Probe:
-    request = ChatRequest(
-        model=target.upstream_model,
-        messages=({"role": "user", "content": "Say yes."},),
-        stream=stream,
-        max_tokens=_STREAMED_TOKENS if stream else 1,
-    )
     since = time.monotonic()
     error, answered = "", False
     try:
         async with asyncio.timeout(seconds):
-            if stream:
-                async with aclosing(providers.stream(target, request)) as chunks:
-                    async for _ in chunks:
-                        pass
-            else:
-                await providers.complete(target, request)
+            await _answer(providers, target, stream=stream)
     except TimeoutError:
         error = f"no answer within {seconds:g} s"
     except GatewayError as failure:
@@ -130,6 +120,25 @@ async def _ask(providers: Providers, target: Target, seconds: float, *, stream: 
         error = f"{type(failure).__name__}: {failure}"
     latency_ms = int((time.monotonic() - since) * 1000)
     return Probe(target.deployment, not error, latency_ms, error, answered or not error)
+
+
+async def _answer(providers: Providers, target: Target, *, stream: bool) -> None:
+    """The least that can be asked of it; a GatewayError."""
+    if target.kind == Kind.EMBEDDING:
+        await providers.embed(target, EmbeddingRequest(target.upstream_model, (_QUESTION,)))
+        return
+    request = ChatRequest(
+        model=target.upstream_model,
+        messages=({"role": "user", "content": _QUESTION},),
+        stream=stream,
+        max_tokens=_STREAMED_TOKENS if stream else 1,
+    )
+    if not stream:
+        await providers.complete(target, request)
+        return
+    async with aclosing(providers.stream(target, request)) as chunks:
+        async for _ in chunks:
+            pass
 
 
 async def _targets_to_probe(pool: ReadPool, only: frozenset[str] | None) -> list[Target]:

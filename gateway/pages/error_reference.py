@@ -172,6 +172,12 @@ GROUPS: Final = (
                 "Choose another model, or leave it out.",
             ),
             ErrorEntry(
+                "wrong_kind_of_model",
+                400,
+                "The model gives embeddings and was asked for an answer, or the other way round.",
+                "Ask it at /v1/embeddings, or choose one whose `kind` in GET /v1/models is `chat`.",
+            ),
+            ErrorEntry(
                 "all_models_avoided",
                 400,
                 "Your preferences avoid every model that could answer.",

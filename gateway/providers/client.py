@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.errors import ProviderUnavailable
 from gateway.providers import failures, translation
 from gateway.providers.connections import CheckedConnections
+from gateway.providers.embeddings import Embeddings
 from gateway.providers.litellm_call import LitellmCall, refuse_remote_attachments
 from gateway.providers.native.anthropic import Anthropic
 from gateway.providers.native.gemini import Gemini
@@ -15,7 +16,7 @@ from gateway.providers.native.wire import Call, Dialect, NativeWire
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.reachability import Reachability, objection_to_form
 from gateway.providers.transport import Transport
-from gateway.types import ChatRequest, Target
+from gateway.types import ChatRequest, EmbeddingRequest, Target
 
 _PUBLIC_ONLY: Final = Reachability()
 
@@ -33,6 +34,7 @@ class Providers:
         self._openai_wire = OpenAIWire(self._transport)
         self._native_wire = NativeWire(self._transport)
         self._litellm = LitellmCall(silence=silence)
+        self._embeddings = Embeddings(self._transport)
         self._reachability = reachability
 
     async def open(self) -> None:
@@ -57,6 +59,21 @@ class Providers:
                 if wire is not None:
                     return await self._openai_wire.complete(wire, request)
                 return await self._litellm.complete(target, request)
+        except ProviderUnavailable as failure:
+            raise _for_the_address(failure, connections) from failure.__cause__
+
+    async def embed(self, target: Target, request: EmbeddingRequest) -> dict[str, Any]:
+        """A vector for each text, as `Embeddings` gives them.  Errors as `complete`'s."""
+        connections = CheckedConnections(target, self._reachability)
+        try:
+            with connections:
+                if target.provider == "gemini":
+                    _require_form(target)
+                    return await self._embeddings.of_gemini(target, request)
+                wire = _wire_of(target)
+                if wire is None:
+                    raise failures.gives_no_embeddings()
+                return await self._embeddings.over_openai_wire(wire, target, request)
         except ProviderUnavailable as failure:
             raise _for_the_address(failure, connections) from failure.__cause__
 

@@ -1,5 +1,6 @@
 """What providers do wrong, in our error tree."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -53,8 +54,8 @@ def failure_in(answer: dict[str, Any]) -> ProviderFailure:
     """
     error = answer["error"]
     code = error.get("code") if isinstance(error, dict) else None
-    is_status = isinstance(code, int) and 400 <= code < 600
-    return failure_of(code if is_status else 500, orjson.dumps(answer))
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return failure_of(status, orjson.dumps(answer))
 
 
 def _rejected(error: dict[str, Any]) -> ProviderRejected:
@@ -97,6 +98,14 @@ def misconfigured() -> ProviderUnavailable:
     return ProviderUnavailable("The provider is misconfigured.", code="provider_misconfigured")
 
 
+def gives_no_embeddings() -> ProviderUnavailable:
+    """A deployment that serves a model for embeddings, and its provider's wire has none here."""
+    return ProviderUnavailable(
+        "Embeddings are asked for over OpenAI's wire and Gemini's; this provider has neither.",
+        code="provider_misconfigured",
+    )
+
+
 def private_address() -> ProviderUnavailable:
     """A deployment at a private address that is not allowed.  The log has the address."""
     return ProviderUnavailable(
@@ -134,7 +143,7 @@ def _error_in(body: bytes) -> dict[str, Any]:
     return error
 
 
-def _path_in(complaint: dict[str, Any]) -> list[Any]:
+def _path_in(complaint: Mapping[Any, Any]) -> list[Any]:
     """Where in the body, which itself is called so first."""
     place = complaint.get("loc")
     return place[1:] if isinstance(place, list) else []

@@ -14,7 +14,7 @@ import orjson
 
 from accounts.postgres import PostgresUnavailable, ReadPool
 from gateway.safety.folding import fold
-from gateway.types import ChatRequest
+from gateway.types import Asked, ChatRequest
 
 Sketch = tuple[int, ...]
 """Ascending hashes, `_KEPT` at most."""
@@ -88,8 +88,10 @@ class Fingerprints:
     def __init__(self) -> None:
         self._waiting: list[tuple[uuid.UUID, uuid.UUID, Sketch]] = []
 
-    def note(self, request_id: uuid.UUID, account_id: uuid.UUID, request: ChatRequest) -> None:
-        """Takes an admitted request's fingerprint."""
+    def note(self, request_id: uuid.UUID, account_id: uuid.UUID, request: Asked) -> None:
+        """Takes an admitted request's fingerprint; texts to be embedded are often alike."""
+        if not isinstance(request, ChatRequest):
+            return
         if len(self._waiting) < _MOST_WAITING and (found := sketch(last_said(request))):
             self._waiting.append((request_id, account_id, found))
 

@@ -12,7 +12,7 @@ from gateway.errors import BlockedForAbuse, GatewayError, LimitReached
 from gateway.safety.effects import Effect, Effects, throttled
 from gateway.safety.fingerprints import Fingerprints
 from gateway.safety.rules import RuleBook
-from gateway.types import Caller, ChatRequest, Reservation
+from gateway.types import Asked, Caller, Reservation
 
 _MOST_REASONS: Final = 3
 
@@ -49,7 +49,7 @@ class Guard:
     def _effects_on(self, caller: Caller) -> tuple[Effect, ...]:
         return self.effects_of(caller.account_id, caller.limits.tier, caller.address)
 
-    async def check(self, caller: Caller, request: ChatRequest) -> None:
+    async def check(self, caller: Caller, request: Asked) -> None:
         """BlockedForAbuse or ContentRefused where this may not be asked, by them or at all."""
         for effect in self._effects_on(caller):
             if effect.blocks:

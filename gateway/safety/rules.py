@@ -9,7 +9,7 @@ from accounts.postgres import ReadPool
 from billing.tiers import Tier
 from gateway.errors import ContentRefused
 from gateway.safety.matching import BadRule, Matcher, Rule, expression
-from gateway.types import ChatRequest
+from gateway.types import Asked
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class RuleBook:
             self._matchers = await asyncio.to_thread(_compiled, rows)
             self._rows = rows
 
-    async def check(self, tier: str, request: ChatRequest) -> None:
+    async def check(self, tier: str, request: Asked) -> None:
         """ContentRefused if the request breaks a rule that applies to the tier."""
         matcher = self._matchers.get(tier)
         if matcher is None:

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.sizing.families import Family
 from gateway.sizing.images import Image, read_image
 from gateway.sizing.text import count_among, count_text
-from gateway.types import ChatRequest
+from gateway.types import Asked, ChatRequest, EmbeddingRequest
 
 _AROUND_MESSAGE: Final = 3
 _AROUND_NAME: Final = 1
@@ -44,10 +44,23 @@ class PromptSize:
     has_tools: bool
     images: tuple[Image, ...]
     seconds: int  # of sound
+    longest: int | None = None  # tokens of the longest text, where each is read by itself
 
 
-def measure(request: ChatRequest) -> PromptSize:
+def measure(request: Asked) -> PromptSize:
     """Looks at all that the provider will read, in time linear in its length."""
+    if isinstance(request, EmbeddingRequest):
+        return _measure_inputs(request)
+    return _measure_messages(request)
+
+
+def _measure_inputs(request: EmbeddingRequest) -> PromptSize:
+    """Texts by themselves, with nothing around them."""
+    tokens = [count_text(text) for text in request.texts]
+    return _size(request.prompt_texts(), tokens=sum(tokens), longest=max(tokens))
+
+
+def _measure_messages(request: ChatRequest) -> PromptSize:
     texts = request.prompt_texts()
     tokens = _OPENS_ANSWER + _AROUND_MESSAGE * len(request.messages)
     images: list[Image] = []
@@ -63,16 +76,38 @@ def measure(request: ChatRequest) -> PromptSize:
                 images.append(read_image(part["image_url"]))
             elif part["type"] == "input_audio":
                 seconds += len(part["input_audio"]["data"]) // _SOUND_DIGITS_A_SECOND + 1
-    data = "".join(texts).encode(errors="surrogatepass")
-    return PromptSize(
+    return _size(
+        texts,
         tokens=tokens + sum(map(count_text, texts)),
-        utf8=len(data),
-        digits=count_among(data, _DIGITS),
-        capitals=count_among(data, _CAPITALS),
         messages=len(request.messages),
         has_tools=any(name in (request.parameters or {}) for name in _READ_AS_TOOLS),
         images=tuple(images),
         seconds=seconds,
+    )
+
+
+def _size(
+    texts: list[str],
+    *,
+    tokens: int,
+    messages: int = 0,
+    has_tools: bool = False,
+    images: tuple[Image, ...] = (),
+    seconds: int = 0,
+    longest: int | None = None,
+) -> PromptSize:
+    """With what there is to count in the texts' bytes."""
+    data = "".join(texts).encode(errors="surrogatepass")
+    return PromptSize(
+        tokens=tokens,
+        utf8=len(data),
+        digits=count_among(data, _DIGITS),
+        capitals=count_among(data, _CAPITALS),
+        messages=messages,
+        has_tools=has_tools,
+        images=images,
+        seconds=seconds,
+        longest=longest,
     )
 
 
@@ -87,13 +122,17 @@ def bound(size: PromptSize, families: Collection[Family]) -> int:
     A text that is made to be cut finely may take four times its part of the bound.
     """
     return max(
-        text_bound(size, family)
-        + size.messages * family.around
-        + family.extra
-        + (family.with_tools if size.has_tools else 0)
-        + _attached(size, family)
+        text_bound(size, family) + _around(size, family) + _attached(size, family)
         for family in families
     )
+
+
+def _around(size: PromptSize, family: Family) -> int:
+    """What stands around messages; texts that are read by themselves have nothing around them."""
+    if size.longest is not None:
+        return 0
+    tools = family.with_tools if size.has_tools else 0
+    return size.messages * family.around + family.extra + tools
 
 
 def text_bound(size: PromptSize, family: Family) -> int:

@@ -6,7 +6,7 @@ It is found there without importing litellm.
 import functools
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,15 @@ def warm_tokenizer() -> None:
 def count_text(text: str) -> int:
     """Tokens of a text; a few more than exact above 8,192 characters, where it is cut in pieces."""
     return sum(map(len, map(_encoding().encode_ordinary, pieces(text))))
+
+
+def text_of(tokens: Sequence[int]) -> str:
+    """The text that tokens stand for; ValueError where one is none of cl100k's."""
+    try:
+        text: str = _encoding().decode(tokens)
+    except (KeyError, OverflowError) as error:
+        raise ValueError("a token that cl100k_base does not have") from error
+    return text
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from gateway.errors import (
 from gateway.refusals import explain, plan_with_it, trigger_of
 from gateway.sizing.families import Family
 from gateway.sizing.prompt import PromptSize, bound, counted, measure
-from gateway.types import Caller, ChatRequest, ModelEntry, Reservation
+from gateway.types import Asked, Caller, EmbeddingRequest, Kind, ModelEntry, Reservation
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +46,9 @@ class Admission:
     process_id: uuid.UUID
     longest: dt.timedelta
 
-    async def admit(
-        self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
-    ) -> Reservation:
+    async def admit(self, caller: Caller, request: Asked, request_id: uuid.UUID) -> Reservation:
         """A committed reservation under this id, or a GatewayError and nothing booked."""
-        model, prompt_tokens, asked, wanted = await self._weigh(caller, request, request_id)
+        model, size, asked, wanted = await self._weigh(caller, request, request_id)
         booking = await self._open(
             wanted, lambda booking: self._row_of(caller, request, wanted, booking)
         )
@@ -59,16 +57,17 @@ class Admission:
             request_id=request_id,
             caller=caller,
             model=model,
-            request=replace(request, max_tokens=granted),
-            prompt_tokens=prompt_tokens,
+            request=request.granted(granted),
+            prompt_tokens=size.counted,
             prompt_bound=wanted.prompt_tokens,
             usage=booking.usage,
             lowered_max_tokens=_lowered(request, asked, granted),
             admitted_at=booking.usage.counters.at,
             deadline_at=_moment(wanted.deadline_ms),
+            longest_input=size.longest,
         )
 
-    async def check(self, caller: Caller, request: ChatRequest) -> QuotaRequest:
+    async def check(self, caller: Caller, request: Asked) -> QuotaRequest:
         """What would be booked if it were admitted now; the GatewayError that it would get."""
         _, _, _, wanted = await self._weigh(caller, request, uuid7())
         account = None if caller.is_new else caller.account_id
@@ -83,16 +82,17 @@ class Admission:
             raise StoreUnavailable("The counters are away, so nothing can be counted.") from error
 
     async def _weigh(
-        self, caller: Caller, request: ChatRequest, request_id: uuid.UUID
-    ) -> tuple[ModelEntry, int, int | None, QuotaRequest]:
+        self, caller: Caller, request: Asked, request_id: uuid.UUID
+    ) -> tuple[ModelEntry, "_Weight", int | None, QuotaRequest]:
         """What costs nothing to refuse: the model, the prompt's tokens, the output that is asked
         for, and what all that is to be booked as.
         """
-        row = self.model_for(caller, request.model)
-        families = _families(row, [self.model_for(caller, name) for name in request.fallbacks])
+        row = self.model_for(caller, request.model, request.kind)
+        others = [self.model_for(caller, name, request.kind) for name in request.fallbacks]
+        families = _families(row, others)
         size = await self.size_of(request, caller.limits)
-        prompt_tokens = counted(size, families)
-        asked = self._output_tokens(caller.limits, row.entry, request, prompt_tokens)
+        weight = _Weight(counted(size, families), size.longest)
+        asked = self._output_tokens(caller.limits, row.entry, request, weight)
         deadline_at = dt.datetime.now(dt.UTC) + self.longest
         wanted = QuotaRequest(
             request_id=request_id,
@@ -100,12 +100,12 @@ class Admission:
             limits=caller.limits,
             prompt_tokens=bound(size, families),
             output_tokens=None if asked is None else asked * request.choices,
-            least_output_tokens=request.choices,
+            least_output_tokens=0 if request.kind is Kind.EMBEDDING else request.choices,
             deadline_ms=int(deadline_at.timestamp() * 1000),
             session=caller.session,
             address=caller.address,
         )
-        return row.entry, prompt_tokens, asked, wanted
+        return row.entry, weight, asked, wanted
 
     async def _open(self, wanted: QuotaRequest, row_of: RowOf) -> QuotaBooking:
         try:
@@ -119,15 +119,19 @@ class Admission:
         except NotLiving as error:
             raise StoreUnavailable("This server was cut off for a moment. Try again.") from error
 
-    def model_for(self, caller: Caller, name: str) -> ModelRow:
-        """The model of this name; UnknownModel, or ModelNotInPlan."""
+    def model_for(self, caller: Caller, name: str, kind: Kind) -> ModelRow:
+        """The model of this name; UnknownModel, ModelNotInPlan, or InvalidRequest for one that
+        does something else.
+        """
         row = self.catalogue.find(name)
         tier = caller.limits.tier
+        if row is not None and row.entry.kind != kind:
+            raise _other_kind(row.entry, kind)
         if row is not None and row.targets and gates.may_use(tier, row.entry.tier):
             return row
-        available = [entry.name for entry in self.catalogue.available_to(tier)]
+        available = [entry.name for entry in self.catalogue.available_to(tier, kind)]
         if row is None:
-            nearest = self.catalogue.nearest(name, tier)
+            nearest = self.catalogue.nearest(name, tier, kind)
             meant = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
             raise UnknownModel(
                 f"There is no model {name!r}.{meant} GET /v1/models lists yours.",
@@ -151,7 +155,7 @@ class Admission:
             metadata={"available_models": available},
         )
 
-    async def size_of(self, request: ChatRequest, limits: Limits) -> PromptSize:
+    async def size_of(self, request: Asked, limits: Limits) -> PromptSize:
         """The prompt's size; InvalidRequest where it is longer than the plan takes."""
         characters = sum(map(len, request.prompt_texts()))
         if not gates.takes_prompt(limits, characters):
@@ -168,7 +172,7 @@ class Admission:
                 f"The prompt has {characters:,} characters; the {limits.title.lower()} plan takes "
                 f"{most:,}.{sentence}",
                 code="prompt_too_long",
-                param="messages",
+                param=request.prompt_field,
                 metadata={"characters": characters, "max": most} | offered,
             )
         if characters > _TOKENIZE_ELSEWHERE:
@@ -176,34 +180,45 @@ class Admission:
         return measure(request)
 
     def _output_tokens(
-        self, limits: Limits, model: ModelEntry, request: ChatRequest, prompt_tokens: int
+        self, limits: Limits, model: ModelEntry, request: Asked, weight: "_Weight"
     ) -> int | None:
         """The most that each choice may answer; None where neither request nor plan limits it."""
+        room = self._room(limits, model, request, weight)
+        if isinstance(request, EmbeddingRequest):
+            return 0
+        asked = request.max_tokens or limits.default_max_tokens
+        if asked is None and limits.tokens_per_day is None:
+            return None
+        most = min(model.max_output_tokens, room)
+        return max(1, min(asked or most, most))
+
+    def _room(self, limits: Limits, model: ModelEntry, request: Asked, weight: "_Weight") -> int:
+        """What the context window has left beside what is read at once; InvalidRequest."""
         window = gates.context_window(limits, model.context_window)
-        if prompt_tokens >= window:
+        # A window that the prompt fills has no room for an answer; an input needs none.
+        alone = weight.longest is not None
+        tokens = weight.counted if weight.longest is None else weight.longest
+        if tokens >= window + alone:
             sentence, offered = plan_with_it(
                 gates.lowest_above(
                     limits.tier,
                     self.plans.all,
-                    lambda plan: prompt_tokens < gates.context_window(plan, model.context_window),
+                    lambda plan: tokens < gates.context_window(plan, model.context_window) + alone,
                 ),
                 Trigger.PRO_FEATURE,
             )
+            what = "longest text" if alone else "prompt"
             raise InvalidRequest(
-                f"The prompt has about {prompt_tokens:,} tokens; the context window of "
+                f"The {what} has about {tokens:,} tokens; the context window of "
                 f"{model.name} on the {limits.title.lower()} plan is {window:,}.{sentence}",
                 code="context_length_exceeded",
-                param="messages",
-                metadata={"prompt_tokens": prompt_tokens, "context_window": window} | offered,
+                param=request.prompt_field,
+                metadata={"prompt_tokens": tokens, "context_window": window} | offered,
             )
-        asked = request.max_tokens or limits.default_max_tokens
-        if asked is None and limits.tokens_per_day is None:
-            return None
-        most = min(model.max_output_tokens, window - prompt_tokens)
-        return max(1, min(asked or most, most))
+        return window - tokens
 
     def _row_of(
-        self, caller: Caller, request: ChatRequest, wanted: QuotaRequest, booking: QuotaBooking
+        self, caller: Caller, request: Asked, wanted: QuotaRequest, booking: QuotaBooking
     ) -> Intent:
         output = (_granted(request, booking) or 0) * request.choices
         return Intent(
@@ -222,6 +237,29 @@ class Admission:
             session=caller.session,
             generation=booking.generation,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """The tokens of a prompt, all together, and of its longest text where each is read alone."""
+
+    counted: int
+    longest: int | None
+
+
+def _other_kind(model: ModelEntry, kind: Kind) -> InvalidRequest:
+    """A model that does not do what is asked."""
+    gives, path = (
+        ("embeddings", "/v1/embeddings")
+        if model.kind == Kind.EMBEDDING
+        else ("answers", "/v1/chat/completions")
+    )
+    return InvalidRequest(
+        f"{model.name} gives {gives}: ask it at {path}. GET /v1/models says what each model gives.",
+        code="wrong_kind_of_model",
+        param="model",
+        metadata={"kind": model.kind, "asked": kind.value},
+    )
 
 
 def _families(row: ModelRow, fallbacks: list[ModelRow]) -> tuple[Family, ...]:
@@ -243,7 +281,7 @@ def refusal(error: QuotaRefused) -> LimitReached:
     )
 
 
-def _granted(request: ChatRequest, booking: QuotaBooking) -> int | None:
+def _granted(request: Asked, booking: QuotaBooking) -> int | None:
     """The most that each choice may answer, as it was booked; None: nothing limits it."""
     output = booking.output_tokens
     return None if output is None else output // request.choices
@@ -253,7 +291,7 @@ def _moment(milliseconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
-def _lowered(request: ChatRequest, asked: int | None, granted: int | None) -> int | None:
+def _lowered(request: Asked, asked: int | None, granted: int | None) -> int | None:
     """What is granted, where it is less than the caller named, or the plan for them."""
     wanted = request.max_tokens or asked
     return granted if granted is not None and wanted is not None and granted < wanted else None

@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.providers.client import Providers
 from gateway.token_report import StreamReport
-from gateway.types import Attempt, ChatRequest, Target
+from gateway.types import Asked, Attempt, ChatRequest, EmbeddingRequest, Target
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer and who gave it."""
+    """A whole answer, or embeddings, and who gave it."""
 
     target: Target
     body: dict[str, Any]
@@ -92,6 +92,21 @@ async def complete(
     return await _first(turns, targets, request, trail, ask, "completed")
 
 
+async def embed(
+    providers: Providers,
+    turns: Turns,
+    targets: tuple[Target, ...],
+    request: EmbeddingRequest,
+    trail: Trail,
+) -> Completion:
+    """The first embeddings that a target gives.  ProviderRejected, or ProvidersExhausted."""
+
+    async def ask(target: Target) -> Completion:
+        return Completion(target, await providers.embed(target, request))
+
+    return await _first(turns, targets, request, trail, ask, "completed")
+
+
 async def open_stream(
     providers: Providers,
     turns: Turns,
@@ -112,7 +127,7 @@ async def open_stream(
 async def _first(
     turns: Turns,
     targets: tuple[Target, ...],
-    request: ChatRequest,
+    request: Asked,
     trail: Trail,
     ask: Callable[[Target], Awaitable[Answer]],
     outcome: str,
@@ -181,7 +196,7 @@ def _outcome_of(error: BaseException) -> str:
     return error.code if isinstance(error, GatewayError) else "interrupted"
 
 
-def _exhausted(request: ChatRequest, trail: Trail) -> ProvidersExhausted:
+def _exhausted(request: Asked, trail: Trail) -> ProvidersExhausted:
     tried = ", ".join(f"{attempt.deployment} ({attempt.outcome})" for attempt in trail.attempts)
     metadata: dict[str, Any] = {
         "attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]

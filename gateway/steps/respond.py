@@ -37,6 +37,20 @@ def completion(
     }
 
 
+def embeddings(body: dict[str, Any], model: str, tokens: TokenUsage) -> dict[str, Any]:
+    """OpenAI's list of embeddings: the provider's vectors, and the model that made them."""
+    vectors = (one["embedding"] for one in body["data"])
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": tokens.prompt_tokens, "total_tokens": tokens.total},
+    }
+
+
 def with_prompt(body: dict[str, Any], prompt: Prompt | None) -> dict[str, Any]:
     """The answer, and beside it, in `scalix`, what only we say: an upgrade prompt, if any."""
     return body if prompt is None else body | {"scalix": {"upgrade_prompt": _offer(prompt)}}

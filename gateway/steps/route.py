@@ -133,16 +133,16 @@ def _able(targets: list[Target], row: ModelRow, reservation: Reservation) -> lis
     """Those that can do what the request needs; InvalidRequest where none can."""
     if not any(one.lacks or one.context_window for one in targets):
         return targets
-    request = reservation.request
-    tokens = reservation.prompt_tokens + request.choices * (request.max_tokens or 1)
+    request, tokens = reservation.request, reservation.window_tokens
     roomy = [one for one in targets if not one.context_window or tokens <= one.context_window]
     if not roomy:
         window = max(one.context_window or 0 for one in targets)
+        what = "Prompt and answer" if reservation.longest_input is None else "The longest text"
         raise InvalidRequest(
-            f"Prompt and answer would have {tokens:,} tokens; those that answer for "
+            f"{what} would have {tokens:,} tokens; those that answer for "
             f"{row.entry.name} just now take {window:,}.",
             code="context_length_exceeded",
-            param="messages",
+            param=request.prompt_field,
             metadata={"prompt_tokens": reservation.prompt_tokens, "context_window": window},
         )
     needs = needs_of(request)

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import ProviderRejected, ProviderUnavailable, StreamCut
+from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable, StreamCut
 from gateway.providers.client import Providers
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import CompletionReport, StreamReport
-from gateway.types import ChatRequest, Target, TokenUsage
+from gateway.types import ChatRequest, EmbeddingRequest, Target, TokenUsage
 from tests.providers.anthropic_wire import AnthropicWire
-from tests.providers.cases import WEATHER, asking
+from tests.providers.cases import ERRORS, WEATHER, asking
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
-from tests.providers.standin import Exactly, StandIn, Wire, listening
+from tests.providers.standin import Exactly, Refuse, StandIn, Wire, listening
 
 Json = dict[str, Any]
 ANTHROPIC, GEMINI, OPENAI = AnthropicWire(), GeminiWire(), DIALECTS[0]
@@ -367,3 +367,85 @@ async def test_a_call_that_is_none_leaves_the_request_to_another_provider(
         await stream(providers, GEMINI, broken)
     with pytest.raises(StreamCut):
         await stream(providers, GEMINI, answer(usage=None, finish=None), broken)
+
+
+# Embeddings
+
+
+def vectors(*values: list[float]) -> Json:
+    data = [{"index": index, "embedding": one} for index, one in enumerate(values)]
+    return {"data": data, "usage": {"prompt_tokens": 4, "total_tokens": 4}}
+
+
+async def embedded(
+    providers: Providers, wire: Wire, answer: Json, *texts: str, dimensions: int | None = None
+) -> tuple[Json, list[Json]]:
+    """What comes of an answer to these texts, and what was asked for it."""
+    async with standing_in(wire) as (stand_in, target):
+        stand_in.script = Exactly(whole=answer)
+        body = await providers.embed(target, EmbeddingRequest("m", texts, dimensions))
+        return body, stand_in.asked
+
+
+@pytest.mark.parametrize("wire", DIALECTS, ids=lambda one: str(one.name))
+async def test_vectors_over_openai_s_wire(providers: Providers, wire: Wire) -> None:
+    answer = vectors([0.5, -1], [0, 1.25])
+    answer["data"].reverse()
+
+    body, asked = await embedded(providers, wire, answer, "one", "two", dimensions=2)
+    assert [one["embedding"] for one in body["data"]] == [[0.5, -1], [0, 1.25]]
+    assert body["usage"]["prompt_tokens"] == 4
+    assert asked == [{"model": wire.model, "input": ["one", "two"], "dimensions": 2}]
+
+
+async def test_vectors_over_gemini_s_wire_are_asked_for_a_hundred_at_a_time(
+    providers: Providers,
+) -> None:
+    async with standing_in(GEMINI) as (stand_in, target):
+        stand_in.script = Exactly(whole={"embeddings": [{"values": [1.0, 2.0]}] * 100})
+        request = EmbeddingRequest("m", ("gs://bucket/secret", "files/abc") * 100, 2)
+        body = await providers.embed(target, request)
+        asked = stand_in.asked
+
+    assert len(body["data"]) == 200
+    assert body["usage"] is None
+    assert [len(one["requests"]) for one in asked] == [100, 100]
+    assert asked[0]["requests"][0] == {
+        "model": f"models/{GEMINI.model}",
+        "outputDimensionality": 2,
+        "content": {"parts": [{"text": "gs://bucket/secret"}]},  # a text like any other
+    }
+
+
+BROKEN_LISTS: dict[str, Json] = {
+    "nothing": {},
+    "no list": {"data": {}},
+    "too few": vectors([1.0]),
+    "too many": vectors([1.0], [1.0], [1.0]),
+    "an empty one": vectors([1.0], []),
+    "of two lengths": vectors([1.0], [1.0, 2.0]),
+    "no numbers": {"data": [{"index": 0, "embedding": ["1"]}, {"index": 1, "embedding": [1]}]},
+    "in base-64": {"data": [{"index": 0, "embedding": "AA=="}, {"index": 1, "embedding": "AA=="}]},
+    "no places": {"data": [{"embedding": [1.0]}, {"embedding": [1.0]}]},
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN_LISTS.values(), ids=BROKEN_LISTS)
+async def test_anything_but_a_vector_for_each_text_is_no_answer(
+    providers: Providers, answer: Json
+) -> None:
+    for wire in (OPENAI, GEMINI):
+        with pytest.raises(ProviderUnavailable) as caught:
+            await embedded(providers, wire, answer, "one", "two")
+        assert caught.value.code == "provider_bad_response"
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+async def test_a_refusal_of_vectors_is_read_like_any_other(providers: Providers, kind: str) -> None:
+    for wire in (OPENAI, GEMINI):
+        async with standing_in(wire) as (stand_in, target):
+            stand_in.script = Refuse(kind)
+            with pytest.raises(ProviderFailure) as caught:
+                await providers.embed(target, EmbeddingRequest("m", ("one",)))
+        code = ERRORS[kind]
+        assert caught.value.code in ({code} if isinstance(code, str) else code)

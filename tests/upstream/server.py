@@ -14,6 +14,7 @@ import uvloop
 from tests.upstream import answers
 from tests.upstream.calls import CallLog
 from tests.upstream.chat import Chat, Gates
+from tests.upstream.embeddings import embed
 from tests.upstream.script import Script, ScriptError, parse_settings
 from tests.upstream.wire import Connection, Request
 
@@ -44,6 +45,8 @@ class Double:
             _say(connection, answers.error(401, "Incorrect API key provided."), 401)
         elif route == ("POST", "/v1/chat/completions"):
             self._chat.handle(key, request.body, connection)
+        elif route == ("POST", "/v1/embeddings"):
+            embed(self._log, key, request.body, connection)
         elif route == ("GET", "/v1/models"):
             _say(connection, answers.model_list(self._models))
         elif (name := request.path.removeprefix("/v1/models/")) in self._models:

@@ -52,16 +52,11 @@ class Gemini:
             litellm_params={},
             cached_content=None,
         )
-        base = (target.base_url or _ADDRESS).rstrip("/")
         method = "streamGenerateContent?alt=sse" if is_stream else "generateContent"
         return Call(
             dialect=self,
-            url=f"{base}/models/{model}:{method}",
-            # In a header, not in the address, which logs have.
-            headers={
-                "content-type": "application/json",
-                **({"x-goog-api-key": target.api_key} if target.api_key else {}),
-            },
+            url=f"{address_of(target)}/models/{model}:{method}",
+            headers=headers_of(target),
             body=orjson.dumps(body),
             tool_names={},
         )
@@ -92,6 +87,17 @@ class Gemini:
     def reader(self, call: Call) -> EventReader:  # noqa: ARG002
         """For one stream."""
         return _AnswerReader()
+
+
+def address_of(target: Target) -> str:
+    """What all its methods' addresses begin with."""
+    return (target.base_url or _ADDRESS).rstrip("/")
+
+
+def headers_of(target: Target) -> dict[str, str]:
+    """The key is in one of them, and not in the address, which logs have."""
+    headers = {"content-type": "application/json"}
+    return headers | {"x-goog-api-key": target.api_key} if target.api_key else headers
 
 
 class _AnswerReader(EventReader):
