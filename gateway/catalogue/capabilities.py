@@ -13,6 +13,7 @@ class Capability(StrEnum):
     IMAGES = "images"
     AUDIO = "audio"
     JSON_SCHEMA = "JSON schemas"
+    CHOICES = "requests for several answers"
 
 
 FIELD_OF: Final = {
@@ -20,6 +21,7 @@ FIELD_OF: Final = {
     Capability.IMAGES: "messages",
     Capability.AUDIO: "messages",
     Capability.JSON_SCHEMA: "response_format",
+    Capability.CHOICES: "n",
 }
 """The request's field that asks for it."""
 
@@ -42,4 +44,6 @@ def needs_of(request: Asked) -> frozenset[Capability]:
         needs.add(Capability.TOOLS)
     if (parameters.get("response_format") or {}).get("type") == "json_schema":
         needs.add(Capability.JSON_SCHEMA)
+    if request.choices > 1:
+        needs.add(Capability.CHOICES)
     return frozenset(needs)

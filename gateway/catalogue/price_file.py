@@ -26,7 +26,10 @@ _MICROS_PER_MILLION: Final = 10**12  # from dollars a token to millionths of $1 
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """One model's figures; prices in millionths of $1 a million tokens."""
+    """One model's figures; prices in millionths of $1 a million tokens.
+
+    What gives no tokens, as embeddings, has the least of them that a model can have.
+    """
 
     context_window: int
     max_output_tokens: int
@@ -39,7 +42,7 @@ def figures_of(key: str) -> ModelFigures:
     entry = _entries()[key]
     return ModelFigures(
         context_window=int(entry["max_input_tokens"]),
-        max_output_tokens=int(entry["max_output_tokens"]),
+        max_output_tokens=int(entry.get("max_output_tokens", 1)),
         prompt_micros=_micros(entry["input_cost_per_token"]),
         completion_micros=_micros(entry["output_cost_per_token"]),
     )

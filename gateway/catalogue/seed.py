@@ -65,6 +65,7 @@ def _model_row(model: StartingModel) -> PublicModel:
         name=model.name,
         title=model.title,
         description=model.description,
+        kind=model.kind,
         tier=model.tier,
         context_window=figures.context_window if figures else model.context_window,
         max_output_tokens=figures.max_output_tokens if figures else model.max_output_tokens,

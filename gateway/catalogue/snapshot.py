@@ -9,6 +9,7 @@ from typing import Any, Final
 from accounts.postgres import ReadPool
 from billing.gates import may_use
 from gateway.catalogue.capabilities import Capability
+from gateway.providers.ways import ONE_ANSWER
 from gateway.sizing.families import Family, family_of
 from gateway.types import CapacityLimits, ModelEntry, Target
 
@@ -18,6 +19,9 @@ _LOWERED_PENALTY: Final = 1_000  # behind every deployment that answers well
 
 _ENTRY: Final = len(dataclasses.fields(ModelEntry))
 _LIMITS: Final = len(CapacityLimits._fields)
+# As the query's columns say it.
+_STATED: Final = tuple(one for one in Capability if one is not Capability.CHOICES)
+_ONE_ANSWER: Final = frozenset({Capability.CHOICES})
 _UNLIMITED: Final = (None,) * _LIMITS
 
 HEALTH: Final = """coalesce(probe.succeeded, true),
@@ -145,11 +149,15 @@ class Catalogue:
             model=served.name,
             kind=served.kind,
             tier=tier,
-            lacks=frozenset(
-                one for one, is_taken in zip(Capability, takes, strict=True) if not is_taken
-            ),
+            lacks=_lacks(provider, takes),
             context_window=context_window,
         )
+
+
+def _lacks(provider: str, takes: Iterable[bool]) -> frozenset[Capability]:
+    """By what staff say that it takes, and what its provider is known for."""
+    lacking = {one for one, is_taken in zip(_STATED, takes, strict=True) if not is_taken}
+    return frozenset(lacking | _ONE_ANSWER if provider in ONE_ANSWER else lacking)
 
 
 def _model_row(entry: ModelEntry, targets: list[Target]) -> ModelRow:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from billing.models import Tier
+from gateway.types import Kind
 
 _LAST: Final = 1_000
 OPENROUTER: Final = "https://openrouter.ai/api/v1"  # which litellm's class for it does not know
@@ -56,6 +57,7 @@ class StartingModel:
     context_window: int = 0
     max_output_tokens: int = 0
     plan_micros: int | None = 0
+    kind: Kind = Kind.CHAT
 
 
 DEPLOYMENTS: Final = (
@@ -137,6 +139,23 @@ DEPLOYMENTS: Final = (
             priced_as=model,
         )
         for model in ("claude-sonnet-5-5", "claude-opus-5-5")
+    ),
+    *(
+        StartingDeployment(
+            name=name,
+            provider=provider,
+            upstream_model=model,
+            api_key_variable=variable,
+            takes_tools=False,
+            takes_images=False,
+            takes_json_schemas=False,
+            priced_as=model if provider == "openai" else f"{provider}/{model}",
+        )
+        for name, provider, model, variable in (
+            ("gemini-embedding", "gemini", "gemini-embedding-001", "GEMINI_API_KEY"),
+            ("openai-embedding-small", "openai", "text-embedding-3-small", "OPENAI_API_KEY"),
+            ("openai-embedding-large", "openai", "text-embedding-3-large", "OPENAI_API_KEY"),
+        )
     ),
     StartingDeployment(
         name="demo",
@@ -277,5 +296,26 @@ MODELS: Final = (
         tier=Tier.PRO,
         sized_as="claude-opus-5-5",
         plan_micros=None,
+    ),
+    StartingModel(
+        name="free-gemini-embedding",
+        title="Gemini Embedding",
+        description="Google's embeddings: texts as vectors, in many languages.",
+        kind=Kind.EMBEDDING,
+        served_by={"gemini-embedding": 1},
+        sized_as="gemini/gemini-embedding-001",
+    ),
+    *(
+        StartingModel(
+            name=f"text-embedding-3-{size}",
+            title=f"Text Embedding 3 {size.capitalize()}",
+            description=f"OpenAI's {size} model for embeddings.",
+            kind=Kind.EMBEDDING,
+            served_by={f"openai-embedding-{size}": 1},
+            tier=Tier.PRO,
+            sized_as=f"text-embedding-3-{size}",
+            plan_micros=None,
+        )
+        for size in ("small", "large")
     ),
 )

@@ -1,4 +1,4 @@
-"""The three ways in which a deployment can be called, by its provider.
+"""What is known of providers by their name: how they are called, and who gives one answer a call.
 
 Known without litellm, whose import takes seconds: staff's pages show it, too.  A test holds it
 against what litellm's own classes say of each provider.
@@ -31,6 +31,15 @@ scaleway scx-ai snowflake synthetic tencent tensormesh together_ai v0 vercel_ai_
 vertex_ai vllm volcengine wandb xai xiaomi_mimo zai
 """
 _OPENAI_WIRE: Final = frozenset(_NAMES.split())
+
+_ONE_ANSWER_NAMES: Final = """
+a2a amazon_nova anthropic anthropic_text baseten bedrock cerebras clarifai codestral fal_ai
+gigachat gradient_ai inception langflow langgraph mistral morph nadir nvidia_nim ollama
+ollama_chat perplexity petals replicate sambanova snowflake text-completion-codestral
+text-completion-inception triton v0 watsonx_text zai
+"""
+ONE_ANSWER: Final = frozenset(_ONE_ANSWER_NAMES.split())
+"""Providers to which `n` can't be put: asked for several answers, they would give one."""
 
 
 def way_of(provider: str) -> Way:

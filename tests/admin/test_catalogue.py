@@ -167,6 +167,7 @@ def test_names_may_have_dots_as_providers_have_them(staff: Client) -> None:
     form = {
         "name": "gpt-4.1",
         "title": "GPT-4.1",
+        "kind": "chat",
         "tier": "pro",
         "balancing": "weight",
         "cache_seconds": "0",

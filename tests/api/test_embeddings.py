@@ -15,7 +15,7 @@ from tests.api.conftest import CountersOf, LedgerRows, Serve, SetPlan, Untouched
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
 from tests.upstream.embeddings import vector_of
-from tests.upstream.tokens import count_text
+from tests.upstream.tokens import count_text, encode_text
 
 EMBEDDINGS = "/v1/embeddings"
 TEXTS = ["The river carries small boats", "Grüße aus Köln", "東京"]
@@ -226,10 +226,7 @@ async def test_content_rules_read_texts_and_tokens_alike(
     await ContentRule.objects.acreate(name="no boats", text="small boats", explanation="None.")
     await gateway.guard.refresh()
 
-    import tiktoken
-
-    tokens = tiktoken.get_encoding("cl100k_base").encode(TEXTS[0])
-    for value in (TEXTS, tokens):
+    for value in (TEXTS, encode_text(TEXTS[0])):
         error = error_of(await embed(client, bob, input=value))
         assert error["code"] == "content_refused"
     await untouched(bob)

@@ -28,6 +28,7 @@ def test_a_new_database_gets_the_models_that_the_product_names(db: None) -> None
     seed()
     free = {"scalix-free", "scalix-auto", "scalix-demo"}
     free |= {"free-gemini-flash", "free-gemini-pro", "free-deepseek", "free-wizardlm"}
+    free |= {"free-gemini-embedding"}
     assert set(PublicModel.objects.filter(tier="free").values_list("name", flat=True)) == free
     pro = set(PublicModel.objects.filter(tier="pro").values_list("name", flat=True))
     assert pro >= {"scalix-engine", "gpt-4", "claude-3"}
@@ -162,7 +163,7 @@ def test_every_row_is_one_that_staff_could_save(db: None) -> None:
         ({}, set()),
         ({"UPSTREAM_BASE_URL": "http://x/v1", "UPSTREAM_MODEL": "m"}, {"upstream"}),
         ({"UPSTREAM_API_KEY": "k"}, set()),
-        ({"GEMINI_API_KEY": "k"}, {"gemini-flash", "gemini-pro"}),
+        ({"GEMINI_API_KEY": "k"}, {"gemini-flash", "gemini-pro", "gemini-embedding"}),
         ({"SCALIX_PRO_API_KEY": "k"}, set()),
         (
             {"SCALIX_PRO_API_KEY": "k", "SCALIX_ENGINE_URL": "http://x/v1"},

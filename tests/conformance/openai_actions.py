@@ -110,6 +110,12 @@ def respond_parsed(order: dict[str, Any]) -> dict[str, Any]:
     return {"parsed": parsed and parsed.model_dump()}
 
 
+def embed(order: dict[str, Any]) -> dict[str, Any]:
+    """Vectors, as the SDK asks for them by itself: in base-64, which it reads."""
+    made = client(order).embeddings.create(**order["request"])
+    return {"vectors": [list(one.embedding) for one in made.data], "usage": made.usage.model_dump()}
+
+
 def models(order: dict[str, Any]) -> dict[str, Any]:
     """The names of the models listed."""
     return {"models": [model.id for model in client(order).models.list()]}
@@ -123,7 +129,7 @@ def model(order: dict[str, Any]) -> dict[str, Any]:
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     action.__name__: action
     for action in (
-        *(complete, stream, leave, stream_async, parse, models, model),
+        *(complete, stream, leave, stream_async, parse, embed, models, model),
         *(respond, respond_stream, respond_parsed),
     )
 }

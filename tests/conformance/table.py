@@ -1,6 +1,7 @@
 """The table: what each official SDK is to make of each provider's answers, and of its errors."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from tests.providers.anthropic_wire import AnthropicWire
 from tests.providers.cases import PARIS, PNG, SCHEMA, WEATHER
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
-from tests.providers.standin import Misbehave, Refuse, Say, Script, Wire
+from tests.providers.standin import Misbehave, Refuse, Say, Script, Wire, vector_of
 
 PROVIDERS: Final[dict[str, Wire]] = {
     "anthropic": AnthropicWire(),
@@ -43,6 +44,15 @@ class Row:
     anthropic: dict[str, Any] | None = field(default_factory=dict)
     reached: str = ""  # must be in what the provider was sent
     classes: tuple[str, ...] = ()  # of the error that is raised
+    differently: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """What is seen over some providers instead, by their names."""
+    model: str = "over-{provider}"
+    caller: str = "pro"  # or free, or spent: who has used up what the free plan gives
+    extra: dict[str, Any] = field(default_factory=dict)  # fields that the SDK does not know
+
+    def seen_over(self, provider: str) -> dict[str, Any]:
+        """What is seen over this provider."""
+        return self.differently.get(provider, self.seen)
 
 
 def _content(first: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +71,10 @@ _TOOLS: Final[dict[str, dict[str, Any]]] = {
 _USAGE: Final[dict[str, Any]] = {"stream_options": {"include_usage": True}}
 # Newer SDKs have a class for each status above 500.
 _SERVER: Final = ("InternalServerError", "ServiceUnavailableError")
+
+_REFUSED: Final = {"status": 400, "code": "not_supported_by_model", "http_requests": 1}
+_TEXTS: Final = ["One", "Two words"]
+_HTTP: Final = {"http_requests": 1}
 
 ROWS: Final = {
     "plain": Row(Say(), _HELLO),
@@ -151,6 +165,37 @@ ROWS: Final = {
         {"response_format": SCHEMA},
         None,
     ),
+    "n": Row(
+        Say(choices=2),
+        _HELLO | {"choices": 2},
+        openai={"n": 2},
+        anthropic=None,
+        differently=dict.fromkeys(("anthropic", "mistral"), _REFUSED),
+    ),
+    "n stream": Row(
+        Say(choices=2),
+        _HELLO | {"choices": 2},
+        "stream",
+        _USAGE | {"n": 2},
+        None,
+        differently=dict.fromkeys(("anthropic", "mistral"), _REFUSED),
+    ),
+    "logprobs": Row(
+        Say(logprob=-0.25),
+        _HELLO | {"logprobs": [("Hel", -0.25), ("lo ", -0.25), ("there", -0.25)]},
+        openai={"logprobs": True},
+        anthropic=None,
+        differently={"anthropic": _HELLO | {"logprobs": []}},  # it has none
+    ),
+    "embeddings": Row(
+        Say(),
+        {"vectors": [vector_of(text) for text in _TEXTS], **_HTTP},
+        "embed",
+        {"input": _TEXTS},
+        None,
+        differently={"anthropic": OVERLOADED},  # it has none
+        model="vectors-over-{provider}",
+    ),
     "rate limited": Row(Refuse("rate"), OVERLOADED, classes=_SERVER),
     "provider fails": Row(Refuse("server"), OVERLOADED, classes=_SERVER),
     "key refused": Row(Refuse("key"), OVERLOADED, classes=_SERVER),
@@ -168,29 +213,79 @@ ROWS: Final = {
     ),
 }
 
+SILENT: Final = Row(Misbehave("silent"), OVERLOADED, classes=_SERVER)
+"""Takes as long as a provider may be silent."""
 
-def ask(sdk: Sdk, version: str, row: Row, model: str, **where: str) -> dict[str, Any] | None:
+OURS: Final = {
+    "models": Row(Say(), {"listed": True, **_HTTP}, "models", anthropic=None),
+    "no such model": Row(
+        Say(),
+        {"status": 404, "code": "model_not_found", **_HTTP},
+        classes=("NotFoundError",),
+        model="over-nobody",
+    ),
+    "above the plan": Row(
+        Say(),
+        {"status": 403, "code": "model_not_in_plan", **_HTTP},
+        classes=("PermissionDeniedError",),
+        caller="free",
+    ),
+    "quota reached": Row(
+        Say(),
+        {"status": 429, "code": "insufficient_quota", **_HTTP},
+        classes=("RateLimitError",),
+        model="scalix-free",
+        caller="spent",
+    ),
+    "unknown field": Row(
+        Say(),
+        {"status": 400, "code": "invalid_request", "param": "frobnicate", **_HTTP},
+        extra={"frobnicate": 1},
+        classes=("BadRequestError",),
+    ),
+}
+"""What no provider hears of."""
+
+
+def ask(
+    sdk: Sdk, version: str, row: Row, provider: str, tokens: Mapping[str, str], base_url: str
+) -> dict[str, Any] | None:
     """What the SDK's user sees of this row; None where it has no such thing."""
     by_anthropic = "anthropic" in version
     fields = row.anthropic if by_anthropic else row.openai
     if fields is None:
         return None
-    messages = [{"role": "user", "content": "Hello"}]
-    request = {"model": model, "max_tokens": 50, "messages": messages, **fields}
+    model = row.model.format(provider=provider)
+    request: dict[str, Any] = {"model": model, **fields}
+    if row.action != "embed":
+        messages = [{"role": "user", "content": "Hello"}]
+        request = {"max_tokens": 50, "messages": messages} | request
     if row.action == "parse" and not version.startswith("node-"):
         del request["response_format"]  # it makes its own
-    answer = sdk.do(row.action, request=request, **where)
-    seen = _seen(answer, by_anthropic=by_anthropic)
+    if row.extra:
+        request |= row.extra if version.startswith("node-") else {"extra_body": row.extra}
+    base_url += "" if by_anthropic else "/v1"
+    answer = sdk.do(row.action, request=request, base_url=base_url, token=tokens[row.caller])
+    seen = _seen(answer, model, by_anthropic=by_anthropic)
     return seen | {"http_requests": answer["http_requests"], "seconds": answer["seconds"]}
 
 
-def _seen(answer: dict[str, Any], *, by_anthropic: bool) -> dict[str, Any]:
+def _seen(answer: dict[str, Any], model: str, *, by_anthropic: bool) -> dict[str, Any]:
     if error := answer.get("error") or answer.get("broke"):
         body = error["body"] or {}
-        code = error["code"] or (body.get("error") or {}).get("code")
-        return {"class": error["class"], "status": error["status_code"], "code": code}
-    if "parsed" in answer:
-        return {"parsed": answer["parsed"]}
+        inner = body.get("error") or body
+        code, param = (error[one] or inner.get(one) for one in ("code", "param"))
+        return {
+            "class": error["class"],
+            "status": error["status_code"],
+            "code": code,
+            "param": param,
+        }
+    if "models" in answer:
+        return {"listed": model in answer["models"]}
+    for name in ("parsed", "vectors"):
+        if name in answer:
+            return {name: answer[name]}
     if by_anthropic:
         return _of_message(answer["message"])
     return _of_chunks(answer["chunks"]) if "chunks" in answer else _of_whole(answer["completion"])
@@ -212,15 +307,20 @@ def _of_message(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_whole(completion: dict[str, Any]) -> dict[str, Any]:
-    [choice] = completion["choices"]
+    choice = completion["choices"][-1]
     calls = [one["function"] for one in choice["message"].get("tool_calls") or ()]
+    logprobs = (choice.get("logprobs") or {}).get("content") or ()
     return _said([choice["message"]], choice["finish_reason"], completion["usage"]) | {
-        "calls": [(one["name"], _compact(one["arguments"])) for one in calls]
+        "calls": [(one["name"], _compact(one["arguments"])) for one in calls],
+        "logprobs": [(one["token"], one["logprob"]) for one in logprobs],
+        "choices": len(completion["choices"]),
     }
 
 
 def _of_chunks(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    all_choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    count = len({one["index"] for one in all_choices})
+    choices = [one for one in all_choices if one["index"] == count - 1]
     finish = next(one["finish_reason"] for one in choices if one.get("finish_reason"))
     calls: dict[int, list[str]] = {}
     for choice in choices:
@@ -232,7 +332,8 @@ def _of_chunks(chunks: list[dict[str, Any]]) -> dict[str, Any]:
                 arguments + (function.get("arguments") or ""),
             ]
     return _said([one["delta"] for one in choices], finish, chunks[-1]["usage"]) | {
-        "calls": [(name, _compact(arguments)) for name, arguments in calls.values()]
+        "calls": [(name, _compact(arguments)) for name, arguments in calls.values()],
+        "choices": count,
     }
 
 
@@ -251,9 +352,10 @@ def _compact(arguments: str) -> str:
     return json.dumps(json.loads(arguments), separators=(",", ":"))
 
 
-def wrong_in(row: Row, seen: dict[str, Any]) -> dict[str, Any]:
+def wrong_in(row: Row, provider: str, seen: dict[str, Any]) -> dict[str, Any]:
     """What is not as it must be, by name; nothing if all is."""
-    wrong = {name: seen.get(name) for name, value in row.seen.items() if seen.get(name) != value}
+    wanted = row.seen_over(provider)
+    wrong = {name: seen.get(name) for name, value in wanted.items() if seen.get(name) != value}
     if row.classes and seen.get("class") not in row.classes:
         wrong["class"] = seen.get("class")
     if seen["seconds"] > SECONDS:

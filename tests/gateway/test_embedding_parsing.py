@@ -4,20 +4,16 @@ from typing import Any
 
 import orjson
 import pytest
-import tiktoken
 
 from gateway.api.embedding_parsing import parse_embeddings
 from gateway.errors import InvalidRequest
 from gateway.sizing.prompt import measure
+from tests.upstream.tokens import encode_text as tokens
 
 
 def texts(value: Any) -> tuple[str, ...]:
     request, _ = parse_embeddings(orjson.dumps({"model": "m", "input": value}))
     return request.texts
-
-
-def tokens(text: str) -> list[int]:
-    return tiktoken.get_encoding("cl100k_base").encode(text)
 
 
 def test_a_text_or_several_in_words_or_in_tokens() -> None:

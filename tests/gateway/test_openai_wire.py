@@ -87,7 +87,6 @@ async def test_a_remote_image_is_the_provider_s_to_fetch(
         b'{"choices": [null]}',
         b'{"choices": [{"message": null}]}',
         b'{"choices": [{"message": {"content": "Hi"}}, {}]}',
-        b'{"error": {"message": "no"}}',
         b'{"choices": [{"message": {"content": "\xff"}}]}',
     ],
     ids=repr,

@@ -141,6 +141,7 @@ def test_only_pro_is_sent_to_what_pro_is_for() -> None:
         ("tools", {"parameters": {"functions": [{"name": "f"}]}}, "tools"),
         ("images", {"messages": ({"role": "user", "content": [IMAGE]},)}, "messages"),
         ("JSON schemas", {"parameters": {"response_format": SCHEMA}}, "response_format"),
+        ("requests for several answers", {"choices": 2}, "n"),
     ],
 )
 def test_what_a_request_needs_is_asked_of_those_that_have_it(

@@ -2,7 +2,7 @@
 
 from gateway.providers import translation
 from gateway.providers.client import DIALECTS
-from gateway.providers.ways import TRANSLATED, Way, way_of
+from gateway.providers.ways import ONE_ANSWER, TRANSLATED, Way, way_of
 from tests.gateway.cast import target
 
 
@@ -23,3 +23,20 @@ def test_each_of_litellms_providers_is_called_as_it_is_said() -> None:
     }
     assert {name for name, way in said.items() if way is Way.TRANSLATED} == set(DIALECTS)
     assert set(DIALECTS) == TRANSLATED
+
+
+def takes_several_answers(provider: str) -> bool | None:
+    """Whether litellm hands `n` on to it; None where it knows nothing of it."""
+    from litellm.types.utils import LlmProviders
+    from litellm.utils import ProviderConfigManager
+
+    config = ProviderConfigManager.get_provider_chat_config("any", LlmProviders(provider))
+    return None if config is None else "n" in config.get_supported_openai_params("any")
+
+
+def test_who_gives_one_answer_a_call_is_known() -> None:
+    translation.library()
+    from litellm.types.utils import LlmProviders
+
+    said = {one.value: takes_several_answers(one.value) for one in LlmProviders}
+    assert {name for name, several in said.items() if several is False} == ONE_ANSWER

@@ -72,6 +72,10 @@ class AnthropicWire:
         """An error in the middle of a stream."""
         return _event("error", error={"type": "overloaded_error", "message": "Overloaded"})
 
+    def vectors(self, request: web.Request, body: Json) -> Json | None:
+        """It has none."""
+        return None
+
     def _message(self, say: Say) -> Json:
         return {"id": "msg_1", "type": "message", "role": "assistant", "model": self.model}
 

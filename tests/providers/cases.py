@@ -128,7 +128,7 @@ FINISH: Final = {
 }
 ERRORS: Final = {
     "bad request": "invalid_request",
-    "account": "provider_refused_account",
+    "account": {"provider_refused_account", "provider_refused_key"},  # the key: litellm, of Gemini
     "key": "provider_refused_key",
     "forbidden": "provider_refused_key",
     "missing": "provider_lacks_model",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tests.providers.standin import Json, Say
+from tests.providers.standin import Json, Say, vector_of
 
 _FINISH: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "filter": "SAFETY"}
 _ERRORS: Final = {
@@ -62,12 +62,22 @@ class GeminiWire:
         """An error in the middle of a stream."""
         return _event(self.refusal("overloaded")[1])
 
+    def vectors(self, request: web.Request, body: Json) -> Json | None:
+        """By a method of their own."""
+        if not request.path.endswith(":batchEmbedContents"):
+            return None
+        texts = [one["content"]["parts"][0]["text"] for one in body["requests"]]
+        return {"embeddings": [{"values": vector_of(text)} for text in texts]}
+
     def _piece(self, say: Say, parts: list[Json], *, ends: bool = False) -> Json:
         candidates = []
         for index in range(say.choices):
             candidate: Json = {"content": {"role": "model", "parts": parts}, "index": index}
             if ends:
                 candidate["finishReason"] = _FINISH[say.finish]
+            if ends and say.logprob is not None:
+                chosen = [{"token": one, "logProbability": say.logprob} for one in say.pieces]
+                candidate["logprobsResult"] = {"chosenCandidates": chosen}
             candidates.append(candidate)
         thoughts = 2 if say.reasoning else 0
         usage = {

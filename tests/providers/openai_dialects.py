@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
-from tests.providers.standin import Json, Say
+from tests.providers.standin import Json, Say, vector_of
 
 _FINISH: Final = {
     "stop": "stop",
@@ -101,10 +101,10 @@ class OpenAIDialect:
             message[self.reasoning_field] = "".join(say.reasoning)
         if say.calls:
             message["tool_calls"] = self._calls(say)
-        choices = [
-            {"index": index, "message": message, "finish_reason": _FINISH[say.finish]}
-            for index in range(say.choices)
-        ]
+        choice: Json = {"message": message, "finish_reason": _FINISH[say.finish]}
+        if say.logprob is not None:
+            choice["logprobs"] = {"content": [_logprob(one, say.logprob) for one in say.pieces]}
+        choices = [{"index": index, **choice} for index in range(say.choices)]
         return self._frame("chat.completion") | {"choices": choices, "usage": self._usage(say)}
 
     def events(self, say: Say) -> list[bytes]:
@@ -149,6 +149,17 @@ class OpenAIDialect:
         body = body[0] if isinstance(body, list) else body
         return self._event(json.dumps({"error": body.get("error", body)}).encode())
 
+    def vectors(self, request: web.Request, body: Json) -> Json | None:
+        """At an address of their own; in any order."""
+        if not request.path.endswith("/embeddings"):
+            return None
+        data = [
+            {"object": "embedding", "index": index, "embedding": vector_of(text)}
+            for index, text in enumerate(body["input"])
+        ]
+        usage = {"prompt_tokens": 7, "total_tokens": 7}
+        return {"object": "list", "model": self.model, "data": data[::-1], "usage": usage}
+
     def _calls(self, say: Say) -> list[Json]:
         return [
             {
@@ -179,6 +190,10 @@ class OpenAIDialect:
 
     def _event(self, data: bytes) -> bytes:
         return self.comment + self.prefix + data + 2 * self.newline
+
+
+def _logprob(token: str, logprob: float) -> Json:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []}
 
 
 def _halves(text: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ class Say:
     completion_tokens: int = 3
     cached_tokens: int = 0
     choices: int = 1
+    logprob: float | None = None  # of each piece, where they are said
 
     @property
     def text(self) -> str:
@@ -99,6 +100,14 @@ class Wire(Protocol):
     def error_event(self) -> bytes:
         """An error in the middle of a stream."""
 
+    def vectors(self, request: web.Request, body: Json) -> Json | None:
+        """Embeddings of the texts, as `vector_of` makes them; None where none are asked for."""
+
+
+def vector_of(text: str) -> list[float]:
+    """Two numbers that are the text's own, for 32-bit floats to hold exactly."""
+    return [float(len(text)), 0.5]
+
 
 @dataclass
 class StandIn:
@@ -131,6 +140,8 @@ class StandIn:
                 return web.json_response(script.whole)
             events = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in script.data]
             return await self._stream(request, events)
+        if vectors := self.wire.vectors(request, body):
+            return web.json_response(vectors)
         if isinstance(script, Misbehave):
             return await self._misbehave(request, script.how, stream=stream)
         if not stream:

@@ -63,6 +63,11 @@ def count_text(text: str) -> int:
     return len(_ENCODING.encode_ordinary(text))
 
 
+def encode_text(text: str) -> list[int]:
+    """The tokens of a plain text."""
+    return list(_ENCODING.encode_ordinary(text))
+
+
 def count_prompt(messages: Iterable[Mapping[str, Any]]) -> int:
     """Tokens of a chat prompt by OpenAI's published rule, images at low detail."""
     total = TOKENS_PER_REPLY

@@ -27,10 +27,16 @@ const parse = async (client, { request }) => {
   return { parsed: completion.choices[0].message.parsed };
 };
 
+// As the SDK asks for them by itself.
+const embed = async (client, { request }) => {
+  const made = await client.embeddings.create(request);
+  return { vectors: made.data.map((one) => [...one.embedding]), usage: made.usage };
+};
+
 const models = async (client) => {
   const found = [];
   for await (const model of await client.models.list()) found.push(model.id);
   return { models: found };
 };
 
-export const actions = { complete, stream, parse, models };
+export const actions = { complete, stream, parse, embed, models };
