@@ -15,7 +15,7 @@ from gateway.api.handler import GatewayHandler, Receive, Scope, Send  # noqa: E4
 from scalix.celery import app as _celery  # noqa: E402, F401  (pages send tasks to its broker)
 
 _api = GatewayHandler("gateway.api.urls")
-_API_PATHS: Final = ("/v1", "/api/v1", "/healthz", "/readyz")
+_API_PATHS: Final = ("/v1", "/api/v1", "/openapi.json", "/healthz", "/readyz")
 # What OpenAI clients call when their base URL lacks the /v1.
 _MISTAKEN_PATHS: Final = ("/chat/completions", "/completions", "/embeddings", "/responses")
 

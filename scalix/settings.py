@@ -174,6 +174,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "adrf",
     "csp",
+    "drf_spectacular_sidecar",  # Swagger UI's files
 ]
 
 MIDDLEWARE = [  # of the pages and the admin; /v1 and /api/v1 have their own: scalix/asgi.py

@@ -18,14 +18,16 @@ from gateway.health.ratings import LONGEST_COMMENT, Feedback, rate
 _ANSWER_PREFIXES = ("chatcmpl-", "free_cmp_")  # an answer's id is its request's, in another form
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a POST."""
+
     request_id: str
     rating: Literal["up", "down"]
     comment: Annotated[str, msgspec.Meta(max_length=LONGEST_COMMENT)] = ""
     visitor: str | None = None
 
 
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(FeedbackBody)
 
 
 class SendFeedback(GatewayView):

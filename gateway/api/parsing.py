@@ -19,43 +19,43 @@ _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a pro
 _LONGEST_COMPLAINT: Final = 300  # what is wrong may be quoted in it, and may be megabytes
 
 
-class _ImageUrl(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ImageUrl(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class _Audio(msgspec.Struct, forbid_unknown_fields=True):
+class Audio(msgspec.Struct, forbid_unknown_fields=True):
     data: str
     format: str
 
 
-class _TextPart(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+class TextPart(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
     text: str
 
 
-class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
-    image_url: _ImageUrl
+class ImagePart(msgspec.Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    image_url: ImageUrl
 
 
-class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
-    input_audio: _Audio
+class AudioPart(msgspec.Struct, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
+    input_audio: Audio
 
 
-class _RefusalPart(msgspec.Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
     refusal: str
 
 
-_Content = str | list[_TextPart | _ImagePart | _AudioPart | _RefusalPart]
+_Content = str | list[TextPart | ImagePart | AudioPart | RefusalPart]
 
 
-class _FunctionCall(msgspec.Struct, forbid_unknown_fields=True):
+class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     arguments: str
 
 
-class _ToolCall(msgspec.Struct):
+class ToolCall(msgspec.Struct):
     id: str
-    function: _FunctionCall
+    function: CalledFunction
     type: Literal["function"] = "function"
 
 
@@ -65,13 +65,13 @@ class _Sent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: _Content | None = None
     name: Label | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None  # long, where a provider signs its calls
-    function_call: _FunctionCall | None = None
+    function_call: CalledFunction | None = None
     refusal: str | None = None
 
 
-class _Message(_Sent, forbid_unknown_fields=True, omit_defaults=True):
+class ChatMessage(_Sent, forbid_unknown_fields=True, omit_defaults=True):
     """With what answers have besides, and agents send back as they got it: it is not handed on."""
 
     annotations: Any = None
@@ -81,29 +81,29 @@ class _Message(_Sent, forbid_unknown_fields=True, omit_defaults=True):
     reasoning_details: Any = None
 
 
-class _Function(msgspec.Struct):
+class ChatFunction(msgspec.Struct):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class _Tool(msgspec.Struct):
+class ChatTool(msgspec.Struct):
     type: Literal["function"]
-    function: _Function
+    function: ChatFunction
 
 
-class _Schema(msgspec.Struct):
+class NamedSchema(msgspec.Struct):
     name: str
     schema: dict[str, Any] | None = None
 
 
-class _ResponseFormat(msgspec.Struct):
+class ResponseFormat(msgspec.Struct):
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: _Schema | None = None
+    json_schema: NamedSchema | None = None
 
 
-class _StreamOptions(msgspec.Struct):
+class StreamOptions(msgspec.Struct):
     include_usage: bool = False
     include_obfuscation: bool = False
 
@@ -134,12 +134,12 @@ class ChatBody(_Parameters, kw_only=True, forbid_unknown_fields=True):
 
     model: ModelName
     models: Annotated[list[ModelName], msgspec.Meta(max_length=8)] | None = None
-    messages: Annotated[list[_Message], msgspec.Meta(min_length=1, max_length=2_000)]
+    messages: Annotated[list[ChatMessage], msgspec.Meta(min_length=1, max_length=2_000)]
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     # Accepted for the clients that send them, and used for nothing.
     user: Label | None = None
     metadata: dict[str, Any] | None = None
@@ -163,12 +163,12 @@ _chat_decoder: Final = msgspec.json.Decoder(ChatBody)
 _free_decoder: Final = msgspec.json.Decoder(FreeBody)
 _PARAMETER_FIELDS: Final = tuple(_Parameters.__struct_fields__)
 _MESSAGE_FIELDS: Final = tuple(_Sent.__struct_fields__)
-# Handed on as they are, with whatever a provider takes besides, once they have this shape.
-_SHAPES: Final[dict[str, Any]] = {
-    "tools": list[_Tool],
-    "functions": list[_Function],
-    "response_format": _ResponseFormat,
+HANDED_ON: Final[dict[str, Any]] = {
+    "tools": list[ChatTool],
+    "functions": list[ChatFunction],
+    "response_format": ResponseFormat,
 }
+"""Fields that are handed on with whatever a provider takes besides, once they have this shape."""
 
 
 def parse_chat(raw: bytes) -> ChatRequest:
@@ -201,7 +201,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
     )
 
 
-def _sent(message: _Message) -> dict[str, Any]:
+def _sent(message: ChatMessage) -> dict[str, Any]:
     whole = msgspec.to_builtins(message)
     return {"content": None} | {name: whole[name] for name in _MESSAGE_FIELDS if name in whole}
 
@@ -212,8 +212,8 @@ def require_sound(name: str, value: Any) -> None:
     That is 250 levels of nesting, and integers of 65 bits.
     """
     try:
-        if name in _SHAPES:
-            msgspec.convert(value, _SHAPES[name])
+        if name in HANDED_ON:
+            msgspec.convert(value, HANDED_ON[name])
         orjson.dumps([[[[value]]]])  # it will lie that deep in what is sent to a provider
     except msgspec.ValidationError as error:
         raise invalid(error, name) from error

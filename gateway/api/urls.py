@@ -9,6 +9,7 @@ from gateway.api.feedback import SendFeedback
 from gateway.api.free import FreeCompletion
 from gateway.api.messages import CountTokens, Messages
 from gateway.api.models import Models, OneModel
+from gateway.api.openapi.view import Description
 from gateway.api.preferences import Preferences
 from gateway.api.probes import Healthz, Readyz
 from gateway.api.responses import Responses
@@ -29,6 +30,7 @@ urlpatterns = [
     path("api/v1/limits/check", Check.as_view()),
     path("api/v1/preferences", Preferences.as_view()),
     path("api/v1/usage", Usage.as_view()),
+    path("openapi.json", Description.as_view()),
     path("healthz", Healthz.as_view()),
     path("readyz", Readyz.as_view()),
 ]

@@ -1,4 +1,4 @@
-"""Documentation: the quickstart and the reference of error codes."""
+"""Documentation: the quickstart, the API's reference and that of error codes."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +26,11 @@ async def quickstart(request: HttpRequest) -> HttpResponse:
         "kept_bytes": settings.GATEWAY_KEPT_ANSWER_BYTES,
     }
     return await render_page(request, "docs/quickstart.html", context)
+
+
+async def api_reference(request: HttpRequest) -> HttpResponse:
+    """Every operation out of `/openapi.json`, to be tried with one's own token."""
+    return await render_page(request, "docs/api.html", {})
 
 
 async def error_codes(request: HttpRequest) -> HttpResponse:

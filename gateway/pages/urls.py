@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from gateway.pages.dashboard import dashboard, dismiss, live
-from gateway.pages.docs import error_codes, quickstart
+from gateway.pages.docs import api_reference, error_codes, quickstart
 from gateway.pages.landing import landing
 from gateway.pages.pricing import begin_checkout, pricing
 from gateway.pages.rating import rate_answer
@@ -26,6 +26,7 @@ urlpatterns = [
     path("tokens/", tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke/", revoke, name="token_revoke"),
     path("docs/", quickstart, name="docs"),
+    path("docs/api/", api_reference, name="api_reference"),
     path("docs/errors/", error_codes, name="error_codes"),
     path("status/", status, name="status"),
     path("status.json", status_json, name="status_json"),

@@ -135,7 +135,7 @@ class OutputConfig(msgspec.Struct, forbid_unknown_fields=True):
     format: JsonFormat | None = None
 
 
-class _Metadata(msgspec.Struct, forbid_unknown_fields=True):
+class MessageMetadata(msgspec.Struct, forbid_unknown_fields=True):
     user_id: Label | None = None
 
 
@@ -165,9 +165,12 @@ class MessagesBody(Prompt, kw_only=True, forbid_unknown_fields=True):
     stream: bool | None = None
     # Accepted for the clients that send them, and used for nothing.
     top_k: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] | None = None
-    metadata: _Metadata | None = None
+    metadata: MessageMetadata | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
 
+
+HANDED_ON: Final[dict[str, Any]] = {"tools": list[Tool]}
+"""Fields that are read as whatever they are, and then held against a shape of their own."""
 
 _messages_decoder: Final = msgspec.json.Decoder(MessagesBody)
 _prompt_decoder: Final = msgspec.json.Decoder(Prompt)

@@ -82,7 +82,7 @@ _ITEMS: Final[dict[str, Any]] = {
 }
 
 
-class Tool(msgspec.Struct, forbid_unknown_fields=True):
+class FunctionTool(msgspec.Struct, forbid_unknown_fields=True):
     name: Label
     parameters: dict[str, Any] | None = None
     description: str | None = None
@@ -147,6 +147,10 @@ class ResponsesBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     prompt: Any = None
 
 
+HANDED_ON: Final[dict[str, Any]] = {"tools": list[FunctionTool], "input": tuple(_ITEMS.values())}
+"""Fields that are read as whatever they are, then held against a shape of their own; of several,
+each item against one of them."""
+
 _decoder: Final = msgspec.json.Decoder(ResponsesBody)
 _NEEDS_MEMORY: Final = ("store", "background", "previous_response_id", "conversation", "prompt")
 
@@ -172,7 +176,7 @@ def items_of(body: ResponsesBody) -> list[Item]:
     return [_item(value, f"input[{place}]") for place, value in enumerate(body.input)]
 
 
-def tools_of(body: ResponsesBody) -> list[Tool]:
+def tools_of(body: ResponsesBody) -> list[FunctionTool]:
     """The functions that may be called; InvalidRequest for tools that OpenAI runs itself."""
     tools = []
     for place, value in enumerate(body.tools or ()):
@@ -184,7 +188,7 @@ def tools_of(body: ResponsesBody) -> list[Tool]:
                 code="unsupported_parameter",
                 param=f"{where}.type",
             )
-        tools.append(_converted(value, Tool, where))
+        tools.append(_converted(value, FunctionTool, where))
     return tools
 
 
