@@ -76,10 +76,12 @@ class StreamReport:
         """Notes a chunk; whether it says anything."""
         if usage := chunk.get("usage"):
             self._reported = reported(usage) or self._reported
-        text = "".join(_text_in(choice["delta"]) for choice in chunk["choices"])
-        if text:
-            self._pieces.append(text)
-        return bool(text)
+        says = False
+        for choice in chunk["choices"]:
+            if text := _text_in(choice["delta"]):
+                self._pieces.append(text)
+                says = True
+        return says
 
     @property
     def says_something(self) -> bool:
@@ -97,8 +99,11 @@ def _counted(prompt_tokens: int, answer: str) -> TokenUsage:
 
 def _text_in(part: dict[str, Any]) -> str:
     """The text, reasoning, refusal and tool calls of a message or a delta."""
+    content = part.get("content")
+    if len(part) == 1 and isinstance(content, str):  # as in nearly every chunk of a stream
+        return content
     reasoning = part.get("reasoning_content") or part.get("reasoning")  # some send it twice
-    said = [one for one in (part.get("content"), reasoning, part.get("refusal")) if one]
+    said = [one for one in (content, reasoning, part.get("refusal")) if one]
     said += [one for one in (part.get("tool_calls"), part.get("function_call")) if one]
     return "".join(one if isinstance(one, str) else orjson.dumps(one).decode() for one in said)
 

@@ -88,8 +88,9 @@ def _chunk(data: bytes) -> dict[str, Any]:
 
 
 def _are_choices(choices: object, part: str) -> bool:
-    return (
-        isinstance(choices, list)
-        and bool(choices)
-        and all(isinstance(one, dict) and isinstance(one.get(part), dict) for one in choices)
-    )
+    if not isinstance(choices, list) or not choices:
+        return False
+    for one in choices:  # noqa: SIM110  (of every chunk: `all` costs twice as much)
+        if not (isinstance(one, dict) and isinstance(one.get(part), dict)):
+            return False
+    return True
