@@ -4,6 +4,7 @@ Every pytest process, each xdist worker included, has a Postgres and a Valkey to
 when a test first needs one.  So a test may empty them, or kill them.
 """
 
+import datetime as dt
 import importlib
 import os
 import secrets
@@ -281,3 +282,14 @@ def bob(db: None) -> Person:
 def charlie(db: None) -> Person:
     """Charlie is suspended."""
     return _person("charlie", is_active=False)
+
+
+@pytest.fixture
+def now_is_now(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets the module's NOW: since it was imported an hour may have ended, or a day.
+
+    A test that the end of an hour would cut in two begins after it.
+    """
+    while (now := dt.datetime.now(dt.UTC)).minute == 59 and now.second > 54:
+        time.sleep(0.1)
+    monkeypatch.setattr(request.module, "NOW", now)

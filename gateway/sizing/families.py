@@ -102,6 +102,7 @@ _NAMES: Final = tuple(
         (r"gpt-5(\.1)?(-chat|-codex|-pro|-\d|$)", _openai(OpenAITiles(70, 140))),
         ("(^|/)o[13](-|$)", _openai(OpenAITiles(75, 150))),
         (r"gpt-\d|chatgpt|(^|/)o\d(-|$)", OPENAI),
+        ("text-embedding-(3|ada)", replace(OPENAI, factor=1.0)),  # they count by cl100k itself
         ("claude-3", CLAUDE),
         (r"claude-[a-z]+-4([-.][0-6])?([-@]\d{8})?(?![\d.]|-\d)", CLAUDE),
         ("claude", CLAUDE_4_7),

@@ -118,7 +118,7 @@ async def test_everything_that_can_be_said_reaches_the_provider(
         assert reply.status_code == 200, reply.text
         [asked] = provider.asked
     assert [message["role"] for message in asked["messages"]] == [
-        *("system", "developer", "user", "assistant", "tool", "tool"),
+        *("system", "system", "user", "assistant", "tool", "tool"),
     ]
     assert [call["id"] for call in asked["messages"][3]["tool_calls"]] == ["c1", "c2"]
     assert asked["messages"][2]["content"][1]["image_url"] == {"url": PNG, "detail": "low"}

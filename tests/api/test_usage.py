@@ -18,11 +18,17 @@ from tests.conftest import Person
 from tests.pages.spending import spend
 
 NOW = dt.datetime.now(dt.UTC)
-TODAY = NOW.date()
 DAY = dt.timedelta(days=1)
 PATH = "/api/v1/usage"
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
+
 used = sync_to_async(spend)
+
+
+def utc_today() -> dt.date:
+    """In UTC."""
+    return NOW.date()
 
 
 async def usage(client: httpx.AsyncClient, person: Person, **query: str) -> dict[str, Any]:
@@ -42,7 +48,7 @@ async def refused(client: httpx.AsyncClient, person: Person, **query: str) -> di
 async def test_the_last_thirty_days_are_answered_by_day(
     client: httpx.AsyncClient, bob: Person
 ) -> None:
-    await sync_to_async(create_partitions)(connection, TODAY - 30 * DAY)
+    await sync_to_async(create_partitions)(connection, utc_today() - 30 * DAY)
     await used(bob.account_id, 1, at=NOW - 30 * DAY)  # the day before them
     await used(bob.account_id, 2, at=NOW - 29 * DAY, tokens=40, cached_tokens=3, price_micros=7)
     await used(bob.account_id, 1, at=NOW - 29 * DAY, status="failed", charged=False)
@@ -51,7 +57,7 @@ async def test_the_last_thirty_days_are_answered_by_day(
 
     body = await usage(client, bob)
 
-    long_ago, today = (TODAY - 29 * DAY).isoformat(), TODAY.isoformat()
+    long_ago, today = (utc_today() - 29 * DAY).isoformat(), utc_today().isoformat()
     assert (body["object"], body["by"], body["from"], body["to"]) == (
         "usage",
         "day",
@@ -97,7 +103,7 @@ async def test_it_is_answered_by_hour_model_and_token(
 async def test_from_and_to_are_both_included(client: httpx.AsyncClient, bob: Person) -> None:
     for ago in range(4):
         await used(bob.account_id, 1, at=NOW - ago * DAY)
-    ends = {"from": (TODAY - 2 * DAY).isoformat(), "to": (TODAY - DAY).isoformat()}
+    ends = {"from": (utc_today() - 2 * DAY).isoformat(), "to": (utc_today() - DAY).isoformat()}
     assert [row["day"] for row in (await usage(client, bob, **ends))["data"]] == list(ends.values())
 
 
@@ -150,7 +156,7 @@ async def test_csv_is_a_table_with_a_header(client: httpx.AsyncClient, bob: Pers
     assert response.text == (
         "day,requests,uncharged_requests,prompt_tokens,completion_tokens,total_tokens,"
         "cached_tokens,price_micros,average_latency_ms\r\n"
-        f"{TODAY.isoformat()},2,0,20,60,80,0,0,1200\r\n"
+        f"{utc_today().isoformat()},2,0,20,60,80,0,0,1200\r\n"
     )
 
 
@@ -206,7 +212,7 @@ async def test_what_can_not_be_answered_is_refused_by_name(
 async def test_the_longest_spans_are_answered(client: httpx.AsyncClient, bob: Person) -> None:
     await usage(client, bob, **{"from": "2025-01-01", "to": "2026-02-04"})
     for by, days in (("hour", 30), ("model", 399), ("token", 399)):
-        await usage(client, bob, by=by, **{"from": (TODAY - days * DAY).isoformat()})
+        await usage(client, bob, by=by, **{"from": (utc_today() - days * DAY).isoformat()})
 
 
 @pytest.mark.parametrize("store", ["postgres", "valkey"])

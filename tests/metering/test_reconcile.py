@@ -29,9 +29,13 @@ from tests.pages.spending import spend
 from tests.servers import PrivateServers
 
 NOW = dt.datetime.now(dt.UTC)
-OLD = NOW - 30 * HOUR
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("now_is_now")]
+
+
+def old() -> dt.datetime:
+    """In an hour and a day that are over."""
+    return NOW - 30 * HOUR
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +66,7 @@ def test_where_all_agree_it_says_so() -> None:
 
 def test_a_wrong_hour_is_named_with_both_figures_and_repaired(account_id: uuid.UUID) -> None:
     token = uuid7()
-    spend(account_id, 3, at=OLD, token_id=token)
+    spend(account_id, 3, at=old(), token_id=token)
     roll_up()
     UsageHour.objects.update(requests=5)
 
@@ -73,7 +77,7 @@ def test_a_wrong_hour_is_named_with_both_figures_and_repaired(account_id: uuid.U
     assert hour == {
         "between": "rows and hours",
         "account_id": str(account_id),
-        "at": hour_of(OLD).isoformat(),
+        "at": hour_of(old()).isoformat(),
         "figure": "requests",
         "first": 3,
         "second": 5,
@@ -85,12 +89,12 @@ def test_a_wrong_hour_is_named_with_both_figures_and_repaired(account_id: uuid.U
 
 
 def test_a_wrong_day_is_named_and_repaired(account_id: uuid.UUID) -> None:
-    spend(account_id, 3, at=OLD)
+    spend(account_id, 3, at=old())
     roll_up()
     UsageDay.objects.update(prompt_tokens=1)
     status, said = reconcile()
     [day] = said["disagreements"]
-    assert (status, day["between"], day["at"]) == (1, "hours and days", OLD.date().isoformat())
+    assert (status, day["between"], day["at"]) == (1, "hours and days", old().date().isoformat())
     assert (day["figure"], day["first"], day["second"]) == ("prompt_tokens", 75, 1)
     status, said = reconcile("--repair")
     assert (status, len(said["disagreements"]), said["left"]) == (0, 1, [])
@@ -99,10 +103,10 @@ def test_a_wrong_day_is_named_and_repaired(account_id: uuid.UUID) -> None:
 
 @pytest.mark.parametrize("lost", ["sum", "rows"])
 def test_what_one_side_does_not_have_at_all_differs_too(account_id: uuid.UUID, lost: str) -> None:
-    spend(account_id, 1, at=OLD)
+    spend(account_id, 1, at=old())
     roll_up()
     (UsageHour if lost == "sum" else LedgerEntry).objects.all().delete()
-    found = {(one.between, one.first, one.second) for one in rollups_disagreeing(OLD.date())
+    found = {(one.between, one.first, one.second) for one in rollups_disagreeing(old().date())
              if one.figure == "requests"}  # fmt: skip
     if lost == "sum":
         assert found == {("rows and hours", 1, 0), ("hours and days", 0, 1)}
@@ -113,19 +117,19 @@ def test_what_one_side_does_not_have_at_all_differs_too(account_id: uuid.UUID, l
 
 
 def test_days_before_since_are_left_out(account_id: uuid.UUID) -> None:
-    spend(account_id, 1, at=OLD)
+    spend(account_id, 1, at=old())
     roll_up()
     UsageDay.objects.update(requests=9)
-    assert reconcile("--since", (OLD + 24 * HOUR).date().isoformat())[0] == 0
-    assert reconcile("--since", OLD.date().isoformat())[0] == 1
+    assert reconcile("--since", (old() + 24 * HOUR).date().isoformat())[0] == 0
+    assert reconcile("--since", old().date().isoformat())[0] == 1
     with pytest.raises(CommandError, match="no day such as"):
         call_command("reconcile_ledger", "--since", "yesterday")
 
 
 def test_what_the_next_run_will_sum_is_no_disagreement(account_id: uuid.UUID) -> None:
     roll_up()
-    spend(account_id, 1, at=OLD, ended_at=dt.datetime.now(dt.UTC))
-    assert rollups_disagreeing(OLD.date()) == []
+    spend(account_id, 1, at=old(), ended_at=dt.datetime.now(dt.UTC))
+    assert rollups_disagreeing(old().date()) == []
 
 
 def test_roll_ups_that_are_behind_are_an_error_by_themselves(account_id: uuid.UUID) -> None:

@@ -34,6 +34,8 @@ from tests.pages.spending import spend
 NOW = dt.datetime.now(dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
+
 
 def rolled() -> RolledUp:
     """A run's outcome; there is no other run."""

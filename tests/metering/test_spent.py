@@ -21,15 +21,21 @@ from tests.pages.spending import spend
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
-WEEK = Span((NOW - 6 * DAY).date(), NOW.date())
 PLACES = {By.TOKEN: 1, By.MODEL: 2, By.HOUR: 4, By.DAY: 4}
+
+pytestmark = pytest.mark.usefixtures("now_is_now")
+
+
+def week() -> Span:
+    """Today and the six days before it."""
+    return Span((NOW - 6 * DAY).date(), NOW.date())
 
 
 def by_the_rows(account_id: uuid.UUID, by: By) -> dict[Any, Figures]:
     """The same, summed from nothing but rows."""
     found: dict[Any, Figures] = {}
     for keys, figures in by_rows("day" if by is By.DAY else "hour").items():
-        if keys[0] == account_id and WEEK.start <= keys[4] < WEEK.end:
+        if keys[0] == account_id and week().start <= keys[4] < week().end:
             key = keys[4].date() if by is By.DAY else keys[PLACES[by]]
             found[key] = found.get(key, Figures()) + Figures(*figures)
     return found
@@ -53,7 +59,7 @@ def test_it_is_exact_however_far_the_roll_ups_are(
         cursor.execute("SELECT DISTINCT account_id FROM billing_ledgerentry")
         accounts = [row[0] for row in cursor.fetchall()]
     for account_id in accounts:
-        assert spent(account_id, WEEK, by) == by_the_rows(account_id, by)
+        assert spent(account_id, week(), by) == by_the_rows(account_id, by)
     assert len(accounts) == 3
 
 
@@ -63,8 +69,8 @@ def test_hours_that_are_whole_are_not_read_from_rows(db: None, account_id: uuid.
     roll_up()
     UsageHour.objects.update(requests=70)
     UsageDay.objects.update(requests=700)
-    assert [one.requests for one in spent(account_id, WEEK, By.HOUR).values()] == [70, 1]
-    assert spent(account_id, WEEK, By.DAY)[(NOW - 30 * HOUR).date()].requests == 700
+    assert [one.requests for one in spent(account_id, week(), By.HOUR).values()] == [70, 1]
+    assert spent(account_id, week(), By.DAY)[(NOW - 30 * HOUR).date()].requests == 700
 
 
 def test_a_correction_shows_at_once_in_whatever_hour_it_is(db: None, account_id: uuid.UUID) -> None:
@@ -72,19 +78,19 @@ def test_a_correction_shows_at_once_in_whatever_hour_it_is(db: None, account_id:
     roll_up()
     for row in (old, new):
         take_back(row, reason="It was a fault of ours.")
-    assert {one.requests for one in spent(account_id, WEEK, By.HOUR).values()} == {0}
+    assert {one.requests for one in spent(account_id, week(), By.HOUR).values()} == {0}
 
 
 def test_a_running_request_is_not_in_it(db: None, account_id: uuid.UUID) -> None:
     spend(account_id, 1, status="reserved", ended_at=None)
-    assert spent(account_id, WEEK, By.DAY) == {}
+    assert spent(account_id, week(), By.DAY) == {}
 
 
 def test_requests_without_a_token_are_nobodys(db: None, account_id: uuid.UUID) -> None:
     token = uuid7()
     spend(account_id, 2)
     spend(account_id, 3, token_id=token)
-    found = spent(account_id, WEEK, By.TOKEN)
+    found = spent(account_id, week(), By.TOKEN)
     assert {key: one.requests for key, one in found.items()} == {NOBODY: 2, token: 3}
 
 
@@ -100,6 +106,6 @@ def test_the_span_has_both_of_its_days_and_no_other(db: None, account_id: uuid.U
 async def test_the_request_path_asks_the_same(reads: ReadPool, account_id: uuid.UUID) -> None:
     await sync_to_async(spend)(account_id, 2, at=NOW - 30 * HOUR)
     for _ in range(2):  # without a mark, and with one
-        found = await spent_by_pool(reads, account_id, WEEK, By.DAY)
+        found = await spent_by_pool(reads, account_id, week(), By.DAY)
         assert {day: one.requests for day, one in found.items()} == {(NOW - 30 * HOUR).date(): 2}
         await sync_to_async(roll_up)()
