@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +17,10 @@ IMPATIENT: Final = {"GATEWAY_SILENCE_SECONDS": "2", "GATEWAY_DEADLINE_SECONDS": 
 """Settings of a product that waits for no upstream for long."""
 _LIBFAKETIME: Final = "faketime/libfaketime.so.1"
 _LIBRARIES: Final = (Path("/usr/lib"), Path("/usr/local/lib"))
-_SOONEST_SECONDS: Final = 20
+_SOONEST_SECONDS: Final = 60
 """So long before its clock strikes is a product started, at first."""
-_LEAST_SECONDS: Final = 5
+_LEAST_SECONDS: Final = 25  # the load has to begin before it strikes, on a busy machine too
+_MOST_SECONDS: Final = 30
 DISK_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -74,10 +76,18 @@ def let_it_end_soon(server: GatewayServer, what: Literal["hour", "month"]) -> dt
         ahead = _until(what, seconds, at_least=ahead)
         # Its monotonic clocks are as much ahead: told to leave them alone, it breaks `time.sleep`.
         server.start_again(LD_PRELOAD=str(library), FAKETIME=f"+{ahead.total_seconds():.0f}s")
-        now = dt.datetime.now(dt.UTC) + ahead
-        if 3_600 - (now.minute * 60 + now.second) in range(_LEAST_SECONDS, 600):
+        if _seconds_left(ahead) in range(_LEAST_SECONDS, 600):
+            # Not under load for all of them: that would fill a small disk.
+            while _seconds_left(ahead) > _MOST_SECONDS:
+                time.sleep(1)
             return ahead
         seconds *= 2  # it struck while the product was starting
+
+
+def _seconds_left(ahead: dt.timedelta) -> int:
+    """Until a clock that is so far ahead strikes."""
+    now = dt.datetime.now(dt.UTC) + ahead
+    return 3_600 - (now.minute * 60 + now.second)
 
 
 def _until(what: Literal["hour", "month"], seconds: int, *, at_least: dt.timedelta) -> dt.timedelta:
