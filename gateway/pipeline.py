@@ -21,12 +21,13 @@ from gateway.errors import GatewayError, ProviderUnavailable, StoreUnavailable, 
 from gateway.idempotency.answers import Replay
 from gateway.idempotency.once import Held
 from gateway.steps import respond
-from gateway.steps.complete import Completion, OpenStream, Trail, complete, embed, open_stream
+from gateway.steps.complete import Completion, OpenStream, Trail, complete, open_stream
 from gateway.token_report import CompletionReport, EmbeddingReport, StreamReport
 from gateway.types import (
     Asked,
     Attempt,
     Caller,
+    ChatRequest,
     EmbeddingRequest,
     Outcome,
     Presented,
@@ -86,17 +87,14 @@ async def _answer(
             await gateway.authenticator.remember(caller, presented)
             targets = gateway.router.route(reservation)
             asked = reservation.request
-            if isinstance(asked, EmbeddingRequest):
-                answer = await embed(gateway.providers, turns, targets, asked, trail)
-            elif asked.stream:
+            if isinstance(asked, ChatRequest) and asked.stream:
                 opened = await open_stream(gateway.providers, turns, targets, asked, trail)
                 chunks = _relayed(gateway, presented, reservation, opened, trail, turns, keeper)
                 await anext(chunks)  # from here on, closing or forgetting it settles
                 return StreamReply(
                     reservation, opened.target.deployment, chunks, isinstance(keeper, Slot)
                 )
-            else:
-                answer = await complete(gateway.providers, turns, targets, asked, trail)
+            answer = await complete(gateway.providers, turns, targets, asked, trail)
             outcome = _answered(reservation, answer, trail)
             body = _said(reservation, answer, outcome)
     except BaseException as error:

@@ -12,7 +12,7 @@ import orjson
 from gateway.providers import failures
 from gateway.providers.native import gemini
 from gateway.providers.translation import Wire
-from gateway.providers.transport import Transport
+from gateway.providers.transport import Transport, object_in
 from gateway.types import EmbeddingRequest, Target
 
 Vectors = list[list[float]]
@@ -40,7 +40,7 @@ class Embeddings:
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
         raw = await self._transport.answer(url, orjson.dumps(body), wire.headers)
-        answer = _object_in(raw)
+        answer = object_in(raw)
         try:
             data = sorted(answer["data"], key=lambda one: one["index"])
             vectors = [one["embedding"] for one in data]
@@ -66,21 +66,9 @@ class Embeddings:
         url = f"{gemini.address_of(target)}/{model}:batchEmbedContents"
         raw = await self._transport.answer(url, orjson.dumps(body), gemini.headers_of(target))
         try:
-            return [one["values"] for one in _object_in(raw)["embeddings"]]
+            return [one["values"] for one in object_in(raw)["embeddings"]]
         except (KeyError, TypeError) as error:
             raise failures.rubbish() from error
-
-
-def _object_in(raw: bytes) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise failures.rubbish() from error
-    if not isinstance(answer, dict):
-        raise failures.rubbish()
-    if answer.get("error"):
-        raise failures.failure_in(answer)
-    return answer
 
 
 def _list_of(vectors: Vectors, request: EmbeddingRequest, usage: Any) -> dict[str, Any]:

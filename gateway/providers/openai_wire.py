@@ -3,11 +3,9 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-import orjson
-
 from gateway.providers import failures
 from gateway.providers.translation import Wire, openai_body
-from gateway.providers.transport import Transport
+from gateway.providers.transport import Transport, object_in
 from gateway.types import ChatRequest
 
 _DONE: Final = b"[DONE]"
@@ -59,28 +57,14 @@ class _Chunks:
 
 
 def _completion(raw: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise failures.rubbish() from error
-    if not isinstance(body, dict):
-        raise failures.rubbish()
-    if body.get("error"):  # OpenRouter's, once it had begun to answer
-        raise failures.failure_in(body)
+    body = object_in(raw)
     if not _are_choices(body.get("choices"), "message"):
         raise failures.rubbish()
     return body
 
 
 def _chunk(data: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise failures.rubbish() from error
-    if not isinstance(body, dict):
-        raise failures.rubbish()
-    if body.get("error"):
-        raise failures.failure_in(body)
+    body = object_in(data)
     body["choices"] = body.get("choices") or []  # some leave it out of what reports the usage
     if body["choices"] and not _are_choices(body["choices"], "delta"):
         raise failures.rubbish()

@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Final, Protocol
 
 import aiohttp
+import orjson
 
 from gateway.errors import ProviderFailure, ProviderUnavailable
 from gateway.providers import failures, sse
@@ -100,6 +101,22 @@ class Transport:
             raise failures.cut_off(failures.rubbish()) if started else failures.rubbish()
         for chunk in reader.end():
             yield chunk
+
+
+def object_in(raw: bytes) -> dict[str, Any]:
+    """The JSON object of an answer on OpenAI's wire or like it; the ProviderFailure that it is.
+
+    OpenRouter says what went wrong after it had begun in an answer of status 200.
+    """
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise failures.rubbish() from error
+    if not isinstance(answer, dict):
+        raise failures.rubbish()
+    if answer.get("error"):
+        raise failures.failure_in(answer)
+    return answer
 
 
 async def _require_ok(response: aiohttp.ClientResponse) -> None:

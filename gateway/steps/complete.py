@@ -81,28 +81,15 @@ async def complete(
     providers: Providers,
     turns: Turns,
     targets: tuple[Target, ...],
-    request: ChatRequest,
+    request: Asked,
     trail: Trail,
 ) -> Completion:
     """The first answer that a target gives.  ProviderRejected, or ProvidersExhausted."""
 
     async def ask(target: Target) -> Completion:
+        if isinstance(request, EmbeddingRequest):
+            return Completion(target, await providers.embed(target, request))
         return Completion(target, await providers.complete(target, request))
-
-    return await _first(turns, targets, request, trail, ask, "completed")
-
-
-async def embed(
-    providers: Providers,
-    turns: Turns,
-    targets: tuple[Target, ...],
-    request: EmbeddingRequest,
-    trail: Trail,
-) -> Completion:
-    """The first embeddings that a target gives.  ProviderRejected, or ProvidersExhausted."""
-
-    async def ask(target: Target) -> Completion:
-        return Completion(target, await providers.embed(target, request))
 
     return await _first(turns, targets, request, trail, ask, "completed")
 
