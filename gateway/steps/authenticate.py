@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,7 @@ _NOBODY: Final = Standing(Tier.VISITOR.value)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a token's look-up gave, good until a moment of time.monotonic()."""
+    """What a token's look-up gave, good until a moment of the clock."""
 
     until: float
     holder: TokenHolder | NotAuthenticated
@@ -35,10 +36,17 @@ class _Known:
 class Authenticator:
     """Finds callers; remembers what a token's look-up gave for less than a second."""
 
-    def __init__(self, reads: ReadPool, plans: PlanBook, token_uses: TokenUses) -> None:
+    def __init__(
+        self,
+        reads: ReadPool,
+        plans: PlanBook,
+        token_uses: TokenUses,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._reads = reads
         self._plans = plans
         self._token_uses = token_uses
+        self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def authenticate(self, presented: Presented) -> Caller:
@@ -73,8 +81,8 @@ class Authenticator:
 
     async def _by_token(self, presented: Presented, secret: str) -> Caller:
         known = self._known.get(secret)
-        if known is None or known.until < time.monotonic():
-            known = _Known(time.monotonic() + _CACHE_SECONDS, *await self._look_up(secret))
+        if known is None or known.until < self._clock():
+            known = _Known(self._clock() + _CACHE_SECONDS, *await self._look_up(secret))
             self._keep(secret, known)
         if isinstance(known.holder, NotAuthenticated):
             raise NotAuthenticated(known.holder.message, code=known.holder.code)

@@ -192,7 +192,7 @@ async def test_a_burst_of_a_hundred_gets_no_more_than_the_hour_and_no_more_at_on
     assert upstream.max_at_once("bob") <= 2
 
 
-async def test_an_edited_plan_acts_within_a_second(client: httpx.AsyncClient, bob: Person) -> None:
+async def test_an_edited_plan_acts_soon_on_a_token_in_use(client: httpx.AsyncClient, bob: Person) -> None:
     await client.post(COMPLETIONS, json=asking(), headers=bob.headers)  # now the look-up is cached
     await Plan.objects.filter(tier="free").aupdate(requests_per_hour=1)
 
@@ -200,6 +200,6 @@ async def test_an_edited_plan_acts_within_a_second(client: httpx.AsyncClient, bo
         response = await client.get("/v1/key", headers=bob.headers)
         return bool(response.json()["limits"]["requests_per_hour"]["max"] == 1)
 
-    await until(refused, seconds=1.0)
+    await until(refused)
     response = await client.post(COMPLETIONS, json=asking(), headers=bob.headers)
     assert response.status_code == 429
