@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-
 _PATIENCE_SECONDS: Final = 10.0
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any, Final
 
 from gateway.errors import ProviderUnavailable
@@ -50,58 +49,38 @@ class Providers:
 
         Raises ProviderRejected, where no other deployment need be tried, or ProviderUnavailable.
         """
-        connections = CheckedConnections(target, self._reachability)
-        try:
-            with connections:
-                if target.provider in DIALECTS:
-                    return await self._native_wire.complete(_native_call(target, request))
-                wire = _wire_of(target)
-                if wire is not None:
-                    return await self._openai_wire.complete(wire, request)
-                return await self._litellm.complete(target, request)
-        except ProviderUnavailable as failure:
-            raise _for_the_address(failure, connections) from failure.__cause__
+        with CheckedConnections(target, self._reachability):
+            if target.provider in DIALECTS:
+                return await self._native_wire.complete(_native_call(target, request))
+            wire = _wire_of(target)
+            if wire is not None:
+                return await self._openai_wire.complete(wire, request)
+            return await self._litellm.complete(target, request)
 
     async def embed(self, target: Target, request: EmbeddingRequest) -> dict[str, Any]:
         """A vector for each text, as `Embeddings` gives them.  Errors as `complete`'s."""
-        connections = CheckedConnections(target, self._reachability)
-        try:
-            with connections:
-                if target.provider == "gemini":
-                    _require_form(target)
-                    return await self._embeddings.of_gemini(target, request)
-                wire = _wire_of(target)
-                if wire is None:
-                    raise failures.gives_no_embeddings()
-                return await self._embeddings.over_openai_wire(wire, target, request)
-        except ProviderUnavailable as failure:
-            raise _for_the_address(failure, connections) from failure.__cause__
+        with CheckedConnections(target, self._reachability):
+            if target.provider == "gemini":
+                _require_form(target)
+                return await self._embeddings.of_gemini(target, request)
+            wire = _wire_of(target)
+            if wire is None:
+                raise failures.gives_no_embeddings()
+            return await self._embeddings.over_openai_wire(wire, target, request)
 
-    async def stream(
-        self, target: Target, request: ChatRequest
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """OpenAI's `chat.completion.chunk`s; raises StreamCut once the first has come."""
-        connections = CheckedConnections(target, self._reachability)
-        with connections:
-            chunks = self._chunks(target, request)
-        async with aclosing(chunks):
-            while True:
-                try:
-                    with connections:  # not while whoever reads this does something else
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except ProviderUnavailable as failure:
-                    raise _for_the_address(failure, connections) from failure.__cause__
-                yield chunk
+    def stream(self, target: Target, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
+        """OpenAI's `chat.completion.chunk`s; raises StreamCut once the first has come.
 
-    def _chunks(self, target: Target, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
-        if target.provider in DIALECTS:
-            return self._native_wire.stream(_native_call(target, request))
-        wire = _wire_of(target)
-        if wire is not None:
-            return self._openai_wire.stream(wire, request)
-        return self._litellm.stream(target, request)
+        What can't be put to this deployment is raised at once, all else while it is read.
+        """
+        connections = CheckedConnections(target, self._reachability)
+        with connections:  # nor may litellm's classes connect elsewhere while they translate
+            if target.provider in DIALECTS:
+                return self._native_wire.stream(connections, _native_call(target, request))
+            wire = _wire_of(target)
+            if wire is not None:
+                return self._openai_wire.stream(connections, wire, request)
+            return self._litellm.stream(connections, target, request)
 
 
 def _native_call(target: Target, request: ChatRequest) -> Call:
@@ -130,13 +109,3 @@ def _wire_of(target: Target) -> translation.Wire | None:
         raise ProviderUnavailable(
             f"The deployment {target.deployment} is misconfigured.", code="provider_misconfigured"
         ) from error
-
-
-def _for_the_address(
-    failure: ProviderUnavailable, connections: CheckedConnections
-) -> ProviderUnavailable:
-    """The failure, as what it is where its address was refused.
-
-    aiohttp, litellm and the libraries under it all make something else of the refusal.
-    """
-    return failures.private_address() if connections.refused else failure

@@ -14,6 +14,8 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Final
 
+from gateway.errors import ProviderUnavailable
+from gateway.providers import failures
 from gateway.providers.reachability import SETTING, Reachability
 from gateway.types import Target
 
@@ -27,8 +29,11 @@ class AddressRefused(OSError):
 class CheckedConnections:
     """For as long as a `with` lasts, what this task and its threads connect to is checked.
 
-    Of one call of one deployment; entered again for each piece of a stream, since between two
-    pieces the same task connects to our own stores.
+    Of one call of one deployment.  Left while whoever reads a stream does something else: the same
+    task connects to our own stores then.
+
+    A ProviderUnavailable that leaves the `with` becomes the refusal that it comes from: aiohttp,
+    litellm and the libraries under it all make something else of it.
     """
 
     def __init__(self, target: Target, reachability: Reachability) -> None:
@@ -37,7 +42,7 @@ class CheckedConnections:
         self._reachability = reachability
         self._private_port = reachability.allows_name(target.base_url)
         self._token: Token[CheckedConnections | None] | None = None
-        self.refused = False  # the latest that was to be made
+        self._refused = False  # the latest that was to be made
 
     def __enter__(self) -> None:
         self._token = _checked.set(self)
@@ -50,11 +55,13 @@ class CheckedConnections:
     ) -> None:
         assert self._token is not None
         _checked.reset(self._token)
+        if self._refused and isinstance(error, ProviderUnavailable):
+            raise failures.private_address() from error
 
     def check(self, address: object) -> None:
         """Raises AddressRefused for what may not be connected to, as `socket.connect` has it."""
-        self.refused = not self._is_allowed(address)
-        if self.refused:
+        self._refused = not self._is_allowed(address)
+        if self._refused:
             logger.warning(
                 "%s may not be called at %s: it is no public address, and %s does not allow it",
                 self._deployment,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.errors import InvalidRequest, ProviderFailure
 from gateway.providers import failures
+from gateway.providers.connections import CheckedConnections
 from gateway.providers.translation import library, messages_of, parameters_of
 from gateway.types import ChatRequest, Target
 
@@ -43,27 +44,37 @@ class LitellmCall:
         return body
 
     async def stream(
-        self, target: Target, request: ChatRequest
+        self, connections: CheckedConnections, target: Target, request: ChatRequest
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's chunks.  A ProviderFailure before the first, StreamCut after it."""
         started = says = False
-        async with aclosing(await self._call(target, request)) as chunks:
-            try:
-                while True:
-                    async with asyncio.timeout(self._silence):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        break
-                    piece = chunk.model_dump(exclude_none=True)
-                    says = says or _says_something(piece)
-                    yield piece
-                    started = True
-            except Exception as error:
-                failure = _failure(error, request)
-                raise (failures.cut_off(failure) if started else failure) from error
-
+        with connections:
+            answer = await self._call(target, request)
+        async with aclosing(answer) as chunks:
+            while True:
+                try:
+                    with connections:
+                        chunk = await self._next(chunks, request)
+                except ProviderFailure as failure:
+                    raise (failures.cut_off(failure) if started else failure) from failure.__cause__
+                if chunk is None:
+                    break
+                says = says or _says_something(chunk)
+                yield chunk
+                started = True
         if not says:  # litellm passes over what it can't read, and ends as if all were well
             raise failures.rubbish()
+
+    async def _next(
+        self, chunks: AsyncGenerator[Any, None], request: ChatRequest
+    ) -> dict[str, Any] | None:
+        """The next chunk, None after the last; a ProviderFailure."""
+        try:
+            async with asyncio.timeout(self._silence):
+                chunk = await anext(chunks, None)
+            return None if chunk is None else chunk.model_dump(exclude_none=True)
+        except Exception as error:  # as in `_call`
+            raise _failure(error, request) from error
 
     async def _call(self, target: Target, request: ChatRequest) -> Any:
         refuse_remote_attachments(request)

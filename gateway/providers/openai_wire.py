@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from gateway.providers import failures
+from gateway.providers.connections import CheckedConnections
 from gateway.providers.translation import Wire, openai_body
 from gateway.providers.transport import Transport, object_in
 from gateway.types import ChatRequest
@@ -23,10 +24,12 @@ class OpenAIWire:
         body = openai_body(wire, request)
         return _completion(await self._transport.answer(wire.url, body, wire.headers))
 
-    def stream(self, wire: Wire, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
+    def stream(
+        self, connections: CheckedConnections, wire: Wire, request: ChatRequest
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The provider's chunks.  A ProviderFailure before the first, StreamCut after it."""
         body = openai_body(wire, request)
-        return self._transport.chunks(wire.url, body, wire.headers, _Chunks())
+        return self._transport.chunks(connections, wire.url, body, wire.headers, _Chunks())
 
 
 class _Chunks:

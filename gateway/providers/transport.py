@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import aiohttp
 import orjson
 
 from gateway.errors import ProviderFailure, ProviderUnavailable
-from gateway.providers import failures, sse
+from gateway.providers import failures
+from gateway.providers.connections import CheckedConnections
+from gateway.providers.sse import EventData
 
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
 _LONGEST_ERROR: Final = 64 * 1024
@@ -58,23 +60,31 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Any:
-        """The response, as a context manager; redirects are not followed."""
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        """The response, to be closed; redirects are not followed.  A ProviderUnavailable."""
         if self._session is None:
             raise RuntimeError("the provider session is not open")
-        return self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        try:
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        except _BROKEN as error:
+            raise _failure_of(error) from error
 
     async def answer(self, url: str, body: bytes, headers: dict[str, str]) -> bytes:
         """A whole answer's bytes; a ProviderFailure otherwise."""
         try:
-            async with self._post(url, body, headers) as response:
+            async with await self._post(url, body, headers) as response:
                 await _require_ok(response)
                 return await _read(response, _LONGEST_ANSWER)
         except _BROKEN as error:
             raise _failure_of(error) from error
 
     async def chunks(
-        self, url: str, body: bytes, headers: dict[str, str], reader: Reader
+        self,
+        connections: CheckedConnections,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        reader: Reader,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """A stream's chunks, as `reader` makes them of its events.
 
@@ -82,15 +92,20 @@ class Transport:
         """
         started = False
         try:
-            async with self._post(url, body, headers) as response:
+            with connections:
+                response = await self._post(url, body, headers)
+            async with response:
                 await _require_ok(response)
-                async with aclosing(sse.event_data(response.content.iter_any())) as events:
-                    async for data in events:
+                events = EventData()
+                async for part in response.content.iter_any():
+                    for data in events.of(part):
                         for chunk in reader.read(data):
                             yield chunk
                             started = True
                         if reader.is_over:
                             break
+                    if reader.is_over:
+                        break
                 await _read_on(response)
         except ProviderFailure as failure:
             raise failures.cut_off(failure) if started else failure from failure.__cause__

@@ -192,7 +192,9 @@ async def test_a_burst_of_a_hundred_gets_no_more_than_the_hour_and_no_more_at_on
     assert upstream.max_at_once("bob") <= 2
 
 
-async def test_an_edited_plan_acts_soon_on_a_token_in_use(client: httpx.AsyncClient, bob: Person) -> None:
+async def test_an_edited_plan_acts_soon_on_a_token_in_use(
+    client: httpx.AsyncClient, bob: Person
+) -> None:
     await client.post(COMPLETIONS, json=asking(), headers=bob.headers)  # now the look-up is cached
     await Plan.objects.filter(tier="free").aupdate(requests_per_hour=1)
 

@@ -11,11 +11,10 @@ from aiohttp import web
 from gateway.errors import InvalidRequest, ProviderRejected, ProviderUnavailable, StreamCut
 from gateway.health.circuits import judged
 from gateway.providers.client import Providers
-from gateway.providers.litellm_call import LitellmCall
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
-from tests.providers.calls import Calls
+from tests.providers.calls import ByLitellm, Calls
 
 STATUSES = {429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT", 500: "INTERNAL"}
 
@@ -84,7 +83,7 @@ async def providers(request: pytest.FixtureRequest) -> AsyncIterator[Calls]:
     loopback = Reachability(PrivateHost.read("localhost"))
     ours = Providers(connect=2, silence=5, reachability=loopback)
     await ours.open()
-    yield ours if request.param == "translated here" else LitellmCall(silence=5)
+    yield ours if request.param == "translated here" else ByLitellm(5, loopback)
     await ours.close()
 
 

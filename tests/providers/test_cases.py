@@ -8,12 +8,11 @@ import pytest
 
 from gateway.errors import ProviderFailure, ProviderRejected, ProviderUnavailable, StreamCut
 from gateway.providers.client import Providers
-from gateway.providers.litellm_call import LitellmCall
 from gateway.providers.reachability import PrivateHost, Reachability
 from gateway.token_report import StreamReport, reported
 from gateway.types import ChatRequest, Target, TokenUsage
 from tests.providers.anthropic_wire import AnthropicWire
-from tests.providers.calls import Calls
+from tests.providers.calls import ByLitellm, Calls
 from tests.providers.cases import CASES, ERRORS, FINISH, Case, asking
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
@@ -52,7 +51,7 @@ async def calls(wire: tuple[Wire, str], silence: float) -> AsyncIterator[Calls]:
     loopback = Reachability(PrivateHost.read("localhost"))
     providers = Providers(connect=5, silence=silence, reachability=loopback)
     await providers.open()
-    yield providers if wire[1] == OURS else LitellmCall(silence=silence)
+    yield providers if wire[1] == OURS else ByLitellm(silence, loopback)
     await providers.close()
 
 

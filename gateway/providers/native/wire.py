@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from gateway.providers import failures
+from gateway.providers.connections import CheckedConnections
 from gateway.providers.transport import Reader, Transport
 from gateway.types import ChatRequest, Target
 
@@ -54,10 +55,12 @@ class NativeWire:
         except _MAKES_NO_SENSE as error:
             raise failures.rubbish() from error
 
-    def stream(self, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+    def stream(
+        self, connections: CheckedConnections, call: Call
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's chunks.  A ProviderFailure before the first, StreamCut after it."""
         reader = call.dialect.reader(call)
-        return self._transport.chunks(call.url, call.body, call.headers, reader)
+        return self._transport.chunks(connections, call.url, call.body, call.headers, reader)
 
 
 class EventReader(ABC):
