@@ -26,7 +26,8 @@ class Deadline:
         self._waiting: asyncio.Task[object] | None = None
 
     def __enter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._pass)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._seconds, self._pass)
         return self
 
     def __exit__(
@@ -41,7 +42,7 @@ class Deadline:
         """The next item, None after the last; TimeoutError, ReaderTooSlow when the time came."""
         if self._passed.is_set():
             raise ReaderTooSlow
-        self._waiting = task = asyncio.current_task()
+        self._waiting = task = asyncio.current_task(self._loop)  # looking for it is a system call
         try:
             return await anext(items, None)
         except asyncio.CancelledError:

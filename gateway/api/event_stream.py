@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
-from gateway.steps.respond import Encoding, events
+from gateway.steps.respond import Encoding
 
 _SLOW_READER_SECONDS: Final = 5.0  # past the deadline, which a provider that is slow has met before
 
@@ -29,7 +29,6 @@ class EventStreamResponse(HttpResponseBase):
         super().__init__(content_type="text/event-stream; charset=utf-8")
         self.source = chunks
         self.encoding = encoding
-        self.events = events(self.source, encoding)
         left = deadline_at - dt.datetime.now(dt.UTC)
         self.longest = left.total_seconds() + _SLOW_READER_SECONDS
         self["cache-control"] = "no-cache"

@@ -28,6 +28,7 @@ from gateway.api.errors import ServerStopping
 from gateway.api.event_stream import EventStreamResponse
 from gateway.api.view import request_id_of
 from gateway.errors import GatewayError, InvalidRequest, RequestTooLarge
+from gateway.steps.respond import write
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class _Response:
         if answer.status_code != HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", str(len(answer.content)).encode()))
         await self._start(answer.status_code, headers)
-        await self._body(answer.content)
+        await self._end(answer.content)
 
     async def break_off(self, request_id: str, dialect: Dialect) -> None:
         """Says that the server stops, in whatever form is still possible."""
@@ -121,7 +122,7 @@ class _Response:
         if not self._begun:
             await self.send(dialect.response_to(error, request_id), request_id)
         elif self._stream is not None:
-            await self._body(self._stream.encoding.error(error))
+            await self._end(self._stream.encoding.error(error))
 
     async def _send_events(
         self, answer: EventStreamResponse, headers: list[tuple[bytes, bytes]]
@@ -130,10 +131,9 @@ class _Response:
         try:
             async with aclosing(answer.source), asyncio.timeout(answer.longest):
                 await self._start(HTTPStatus.OK, headers)
-                async with aclosing(answer.events) as events, self._kept_alive(answer):
-                    async for part in events:
-                        await self._body(part, more=True)
-                await self._body(b"")
+                async with self._kept_alive(answer):
+                    await write(answer.source, answer.encoding, self._part)
+                await self._end(b"")
         except TimeoutError:
             logger.warning("a client did not read its stream before the deadline")
 
@@ -149,7 +149,7 @@ class _Response:
             while True:
                 silent = time.monotonic() - self._sent_at
                 if silent >= interval:
-                    await self._body(answer.encoding.keep_alive, more=True)
+                    await self._part(answer.encoding.keep_alive)
                     silent = 0.0
                 await asyncio.sleep(interval - silent)
 
@@ -164,9 +164,12 @@ class _Response:
         self._begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def _body(self, part: bytes, *, more: bool = False) -> None:
+    async def _part(self, part: bytes) -> None:
         self._sent_at = time.monotonic()
-        await self._send({"type": "http.response.body", "body": part, "more_body": more})
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def _end(self, part: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": False})
 
 
 async def _until_hang_up(request: ASGIRequest, work: Awaitable[None], receive: Receive) -> None:

@@ -15,24 +15,23 @@ class EventData:
     """
 
     def __init__(self) -> None:
-        self._rest = b""  # of a line whose end has not come
-        self._lines: list[bytes] = []  # of an event whose end has not come
-        self._length = 0
+        self._rest = b""  # of the event whose end has not come
 
     def of(self, part: bytes) -> list[bytes]:
         """What ends with this part; for an event that grows without end, ProviderUnavailable."""
-        part = self._rest + part
-        if self._length + len(part) > LONGEST_EVENT:
+        if self._rest:
+            part = self._rest + part
+        if len(part) > LONGEST_EVENT:
             raise rubbish()
-        *lines, self._rest = part.split(b"\n")
-        ended = []
-        for raw in lines:
-            line = raw[:-1] if raw.endswith(b"\r") else raw
-            if not line:
-                if self._lines:
-                    ended.append(b"\n".join(self._lines))
-                    self._lines, self._length = [], 0
-            elif line.startswith(b"data:"):
-                self._length += len(line)
-                self._lines.append(line[6:] if line[5:6] == b" " else line[5:])
-        return ended
+        if b"\r" in part:
+            part = part.replace(b"\r\n", b"\n")
+        events = part.split(b"\n\n")
+        self._rest = events.pop()
+        return [data for event in events if (data := _data_of(event))]
+
+
+def _data_of(event: bytes) -> bytes:
+    if event.startswith(b"data: ") and b"\n" not in event:  # as nearly all are
+        return event[6:]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line[:5] == b"data:"]
+    return b"\n".join(lines)

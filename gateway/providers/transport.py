@@ -97,7 +97,7 @@ class Transport:
             async with response:
                 await _require_ok(response)
                 events = EventData()
-                async for part in response.content.iter_any():
+                while part := await response.content.readany():
                     for data in events.of(part):
                         for chunk in reader.read(data):
                             yield chunk

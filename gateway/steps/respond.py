@@ -1,7 +1,7 @@
 """Step 6: the answer as the caller gets it: JSON or server-sent events, and the limit headers."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final, Protocol
 
@@ -95,24 +95,28 @@ class Encoding(Protocol):
         """The last event of a stream that breaks off."""
 
 
-async def events(
-    chunks: AsyncGenerator[dict[str, Any], None], encoding: Encoding
-) -> AsyncGenerator[bytes, None]:
-    """Server-sent events of a stream; an error in its middle is its last event."""
+async def write(
+    chunks: AsyncGenerator[dict[str, Any], None],
+    encoding: Encoding,
+    put: Callable[[bytes], Awaitable[None]],
+) -> None:
+    """Puts a stream's server-sent events; an error in its middle is its last event.
+
+    The chunks are closed at the end, however it comes.
+    """
     encode = encoding.chunk
     async with aclosing(chunks):
         try:
             async for chunk in chunks:
                 if encoded := encode(chunk):
-                    yield encoded
+                    await put(encoded)
+            last = encoding.end()
         except GatewayError as error:
-            yield encoding.error(error)
-            return
+            last = encoding.error(error)
         except Exception:
             logger.exception("a stream broke off")
-            yield encoding.error(GatewayError("Something went wrong here."))
-            return
-        yield encoding.end()
+            last = encoding.error(GatewayError("Something went wrong here."))
+        await put(last)
 
 
 def _offer(prompt: Prompt) -> dict[str, str]:

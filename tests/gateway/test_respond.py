@@ -1,5 +1,6 @@
 """The answer as the caller gets it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -97,7 +98,13 @@ async def chunks(
 
 
 async def sent(source: AsyncGenerator[dict[str, Any], None]) -> list[bytes]:
-    return [part async for part in respond.events(source, EVENTS)]
+    parts = list[bytes]()
+
+    async def put(part: bytes) -> None:
+        parts.append(part)
+
+    await respond.write(source, EVENTS, put)
+    return parts
 
 
 async def test_a_stream_is_events_and_done() -> None:
@@ -125,9 +132,12 @@ async def test_a_stream_that_breaks_in_our_own_hands_says_so_too(
 
 async def test_whoever_stops_reading_closes_the_source() -> None:
     source = chunks({"a": 1}, {"b": 2})
-    reading = respond.events(source, EVENTS)
-    await anext(reading)
-    await reading.aclose()
+
+    async def hang_up(part: bytes) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await respond.write(source, EVENTS, hang_up)
 
     assert await anext(source, None) is None
 

@@ -39,6 +39,10 @@ def test_comments_other_fields_and_empty_events_are_passed_over() -> None:
     assert read(b": ping\n\nevent: x\nid: 1\nretry: 5\ndata: one\n\n\n\nevent: y\n\n") == [b"one"]
 
 
+def test_an_event_whose_data_is_empty_is_none() -> None:
+    assert read(b"data:\n\ndata: \n\ndata: one\n\n") == [b"one"]
+
+
 def test_an_event_that_the_end_cuts_off_is_dropped() -> None:
     assert read(b"data: one\n\ndata: tw") == [b"one"]
     assert read(b"data: one\n\ndata: two\n") == [b"one"]
