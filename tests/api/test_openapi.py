@@ -10,13 +10,16 @@ import pytest
 from django.urls import get_resolver
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pytest_django import Settings
 
 from gateway.api.openapi.document import description
 from gateway.api.openapi.operations import OPERATIONS, Operation
 from gateway.pages.error_reference import GROUPS
-from tests.api.asking import asking, events_of
+from tests.api.asking import arrival, asking, events_of, in_background
 from tests.api.conftest import Serve, SetPlan
+from tests.api.repeating import keyed
 from tests.conftest import Person
+from tests.upstream.double import UpstreamDouble
 
 BODIES = [one for one in OPERATIONS if one.body is not None]
 # HTTP's own, as everywhere.
@@ -121,6 +124,7 @@ async def test_it_is_given_to_anybody(client: httpx.AsyncClient, document: dict[
 MESSAGE = {"model": "scalix-free", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 ASKED: dict[str, tuple[str, str, Any]] = {
     "an answer": ("/v1/chat/completions", "post", asking()),
+    "less than was asked for": ("/v1/chat/completions", "post", asking(max_tokens=9_999_999)),
     "a tool's call": ("/v1/chat/completions", "post", asking(script={"tool": "weather"})),
     "a stream": (
         "/v1/chat/completions",
@@ -191,6 +195,51 @@ async def test_an_answer_out_of_the_cache_and_one_that_is_given_again_are_descri
                 "/v1/chat/completions", json=asking(str(header)), headers=bob.headers | header
             )
             require_described(document, "/v1/chat/completions", response)
+
+
+@pytest.fixture
+def little_room(settings: Settings) -> None:
+    """No answer is kept for its key."""
+    settings.GATEWAY_KEPT_ANSWER_BYTES = 10
+
+
+@pytest.fixture
+def little_time(settings: Settings) -> None:
+    """An answer may take half a second."""
+    settings.GATEWAY_DEADLINE_SECONDS = 0.5
+
+
+@pytest.mark.usefixtures("little_room")
+async def test_what_may_go_wrong_with_a_key_is_described(
+    client: httpx.AsyncClient, bob: Person, upstream: UpstreamDouble, document: dict[str, Any]
+) -> None:
+    path, headers = "/v1/chat/completions", keyed(bob)
+    body = asking(script={"id": "held", "hold": "gate"})
+
+    async with in_background(client.post(path, json=body, headers=headers)) as first:
+        await arrival(upstream, "held")
+        in_use = await client.post(path, json=body, headers=headers)
+        used_otherwise = await client.post(path, json=asking(), headers=headers)
+        upstream.release("gate")
+        await first
+    too_large = await client.post(path, json=body, headers=headers)
+
+    refusals = (in_use, used_otherwise, too_large)
+    assert [one.status_code for one in refusals] == [409, 422, 410]
+    for one in refusals:
+        require_described(document, path, one)
+
+
+@pytest.mark.usefixtures("little_time")
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_an_answer_that_took_too_long_is_described(
+    client: httpx.AsyncClient, bob: Person, document: dict[str, Any], path: str
+) -> None:
+    body = MESSAGE | {"messages": asking(script={"fault": "timeout"})["messages"]}
+    response = await client.post(path, json=body, headers=bob.headers)
+
+    assert response.status_code == 504
+    require_described(document, path, response)
 
 
 async def test_the_figures_as_a_file_and_by_token_are_described(
