@@ -1,9 +1,6 @@
 """`python -m bench.chaos`: three providers, each in turn failing in every way, under a steady load.
 
-While a provider is ill the two others are well.  A minute of peace comes first: of a provider that
-nobody knows yet, a circuit's first few failures are most of what is known, and it loses its place.
-
-What should come of it, for each of them:
+While a provider is ill the two others are well.  What should come of it, for each of them:
 
 - at least 99 % of the requests get a whole answer
 - within 10 s of its falling ill no caller is sent to it any more, unless it still answers
@@ -17,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +28,6 @@ from bench.product import Product
 from bench.servers import state_folder
 
 _USERS: Final = 40
-_PEACE_SECONDS: Final = 60.0
 _RECOVERY_SECONDS: Final = 70.0
 _OPENS_SECONDS: Final = 10.0
 _STILL_ANSWERS: Final = frozenset({"slow"})
@@ -77,15 +72,9 @@ class Chaos:
         self._tokens = tokens
         self._a_second = a_second
 
-    async def be_well(self, seconds: float) -> None:
-        """So long of load while all providers are well."""
-        loads = self._loads()
-        await asyncio.sleep(seconds)
-        await _end(loads)
-
     async def suffer(self, ill: SimulatedProvider, fault: str, seconds: float) -> Illness:
         """Makes one provider ill for so long under the load, and waits until callers come again."""
-        loads = self._loads()
+        loads = [self._load(stream=stream) for stream in (False, True)]
         await asyncio.sleep(2)  # of peace
         began, first = time.monotonic(), len(self._people.asked)
         ill.fault = fault
@@ -98,7 +87,9 @@ class Chaos:
             if _is_concerned(call, fault) and began <= call.at <= ended
         ]
         back = await self._until_called(ill, fault, ended)
-        await _end(loads)
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
         asked = self._people.asked[first:last]
         await self._people.are_answered()
         return Illness(
@@ -110,10 +101,9 @@ class Chaos:
             back_after=back,
         )
 
-    def _loads(self) -> "list[asyncio.Task[object]]":
-        """Whole answers and streams, half and half, until they are ended."""
-        ask = partial(self._people.ask_steadily, self._tokens, self._a_second / 2, 600)
-        return [asyncio.create_task(ask(stream=stream)) for stream in (False, True)]
+    def _load(self, *, stream: bool) -> "asyncio.Task[object]":
+        asking = self._people.ask_steadily(self._tokens, self._a_second / 2, 600, stream=stream)
+        return asyncio.create_task(asking)
 
     async def _until_called(
         self, provider: SimulatedProvider, fault: str, since: float
@@ -126,12 +116,6 @@ class Chaos:
                     return call.at - since
             await asyncio.sleep(0.05)
         return None
-
-
-async def _end(loads: "list[asyncio.Task[object]]") -> None:
-    for load in loads:
-        load.cancel()
-    await asyncio.gather(*loads, return_exceptions=True)
 
 
 def _is_concerned(call: Call, fault: str) -> bool:
@@ -157,7 +141,6 @@ async def _suffer_all(
     ) as session:
         people = People(session, product.base_url, MODEL)
         chaos = Chaos(people, providers, tokens, options.rate)
-        await chaos.be_well(_PEACE_SECONDS)
         illnesses = []
         for fault in options.faults or FAULTS:
             for provider in providers[: options.providers]:

@@ -3,8 +3,9 @@
 A place is lost and regained by different measures, so that quality at the edge moves nothing to
 and fro:
 
-* *Lost* by the last five minutes: fewer than 80 % of ten answers or more were good; or three
-  callers and a fifth of all waited in vain until the time was up, however few there were.
+* *Lost* by the last five minutes: fewer than 80 % of ten answers or more were good, and in three of
+  the minutes some failed; or three callers and a fifth of all waited in vain until the time was
+  up, however few there were.  Who fails for a moment has an open circuit for it.
 * *Held*, then: two minutes, in which nothing gives it back.
 * *On trial*, then: hardly anybody is sent to a deployment that lost its place, so probes have to
   show that it is well.  45 answers, of which one in 33 may fail, give its place back.  When more
@@ -22,6 +23,7 @@ from typing import Final
 
 LOSES_BELOW: Final = 0.80
 FEWEST_TO_LOSE: Final = 10
+FEWEST_BAD_MINUTES: Final = 3
 FEWEST_TIMEOUTS: Final = 3
 FEWEST_TO_REGAIN: Final = 45
 MAY_FAIL_ON_TRIAL: Final = 0.03
@@ -75,9 +77,12 @@ def judge(
 
 
 def _lost(standing: Standing, answers: Iterable[Answers], now: dt.datetime) -> Verdict | None:
-    recent = _sum(answers, _later(now - RECENT, standing.since))
+    start = _later(now - RECENT, standing.since)
+    by_minute = [one for one in answers if one.at >= start]
+    recent = _sum(by_minute, start)
     count, minutes = recent.succeeded + recent.failed, RECENT.seconds // 60
-    if count >= FEWEST_TO_LOSE and recent.succeeded < LOSES_BELOW * count:
+    keeps_failing = sum(one.failed > 0 for one in by_minute) >= FEWEST_BAD_MINUTES
+    if keeps_failing and count >= FEWEST_TO_LOSE and recent.succeeded < LOSES_BELOW * count:
         text = f"{_share(recent)} in {minutes} minutes; under {LOSES_BELOW:.0%}."
     elif recent.timeouts >= FEWEST_TIMEOUTS and recent.timeouts > (1 - LOSES_BELOW) * count:
         text = f"{recent.timeouts} of {count} answers timed out in {minutes} minutes."

@@ -3,7 +3,7 @@
 import datetime as dt
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -71,7 +71,17 @@ class Simulation:
 
 
 def answers(good: int, bad: int, timeouts: int = 0, *, ago: dt.timedelta = MINUTE) -> list[Answers]:
+    """So many of one minute."""
     return [Answers(START - ago, good, bad, timeouts)]
+
+
+def spread(good: int, bad: int) -> list[Answers]:
+    """So many, over three minutes in each of which one failed at least."""
+    return [
+        *answers(good, bad - 2, ago=3 * MINUTE),
+        *answers(0, 1, ago=2 * MINUTE),
+        *answers(0, 1, ago=MINUTE),
+    ]
 
 
 def said(
@@ -112,14 +122,21 @@ def test_one_that_is_well_keeps_its_place(rate: float) -> None:
 
 
 def test_few_answers_say_nothing_and_ten_do() -> None:
-    assert said(Standing(), answers(0, 9)) is None
+    assert said(Standing(), spread(0, 9)) is None
     text = "0 of 10 answers were good (0%) in 5 minutes; under 80%."
-    assert said(Standing(), answers(0, 10)) == text
+    assert said(Standing(), spread(0, 10)) == text
 
 
 def test_80_percent_is_enough() -> None:
-    assert said(Standing(), answers(80, 20)) is None
-    assert said(Standing(), answers(79, 21)) is not None
+    assert said(Standing(), spread(80, 20)) is None
+    assert said(Standing(), spread(79, 21)) is not None
+
+
+def test_a_moment_in_which_all_failed_is_the_circuit_s_and_takes_no_place() -> None:
+    before_and_after_the_minute_s_end = [*answers(14, 6, ago=2 * MINUTE), *answers(0, 9)]
+    assert said(Standing(), before_and_after_the_minute_s_end) is None
+    and_later_again = [*before_and_after_the_minute_s_end, *answers(0, 1, ago=SECOND)]
+    assert said(Standing(), and_later_again) is not None
 
 
 def test_three_callers_who_waited_in_vain_are_enough_however_few_there_are() -> None:
@@ -129,8 +146,11 @@ def test_three_callers_who_waited_in_vain_are_enough_however_few_there_are() -> 
 
 
 def test_what_is_older_than_five_minutes_or_than_the_last_change_does_not_count() -> None:
-    assert said(Standing(), answers(0, 50, ago=RECENT + MINUTE)) is None
-    assert said(Standing(since=START - SECOND), answers(0, 50)) is None
+    failing = spread(0, 50)
+    assert said(Standing(), failing) is not None
+    assert said(Standing(since=START - SECOND), failing) is None
+    long_ago = [replace(one, at=one.at - RECENT) for one in failing]
+    assert said(Standing(), long_ago) is None
 
 
 def test_probes_alone_give_a_place_back_when_all_but_one_are_answered() -> None:
@@ -167,6 +187,6 @@ def test_however_good_it_is_held_until_the_trial_begins() -> None:
 
 def test_what_happened_more_than_a_day_ago_makes_no_hold_longer() -> None:
     for since, hold in ((START - HOUR, 8 * FIRST_HOLD), (START - 25 * HOUR, FIRST_HOLD)):
-        verdict = judge(Standing(since=since, holds=3), answers(0, 50), [], START)
+        verdict = judge(Standing(since=since, holds=3), spread(0, 50), [], START)
         assert verdict is not None
         assert verdict.standing.held_until == START + hold

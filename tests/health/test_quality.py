@@ -174,7 +174,8 @@ def test_each_window_has_what_ended_in_it() -> None:
 
 def test_a_deployment_that_fails_loses_its_place_once_and_it_is_on_record() -> None:
     enter(7, ("one", "completed", 10), ago=MINUTE)
-    enter(3, ("one", "provider_500", 10), ("two", "completed", 10), ago=MINUTE)
+    for ago in (1, 2, 3):
+        enter(1, ("one", "provider_500", 10), ("two", "completed", 10), ago=ago * MINUTE)
     for _ in range(3):
         judge_quality()
     standing = QualityStanding.objects.get(deployment__name="one")
@@ -239,7 +240,8 @@ def test_only_those_on_trial_are_probed_besides(deployments: dict[str, Deploymen
 
 
 def test_staff_give_a_place_back_and_what_was_before_takes_it_no_more() -> None:
-    enter(20, ("one", "provider_500", 10), ago=MINUTE)
+    for ago in (1, 2, 3):
+        enter(20, ("one", "provider_500", 10), ago=ago * MINUTE)
     judge_quality()
     standing = QualityStanding.objects.get(deployment__name="one")
     root = User.objects.create_superuser("root@example.com")
