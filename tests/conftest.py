@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import django
@@ -26,6 +27,7 @@ from django.db.models.signals import post_migrate
 from dotenv import dotenv_values
 from pytest_django import Settings
 
+from tests.clock import Clock
 from tests.gateway_server import GatewayServer
 from tests.servers import PrivateServers
 from tests.stripe_sandbox import StripeSandbox
@@ -127,6 +129,12 @@ def flush(redis_url: str) -> Iterator["redis.Redis"]:
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the pages' limits stands still, so that none begins to count anew."""
+    monkeypatch.setattr("django_ratelimit.core.time", SimpleNamespace(time=Clock()))
 
 
 @pytest.fixture

@@ -7,8 +7,13 @@ from typing import Final
 _PATIENCE_SECONDS: Final = 10.0
 
 
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Returns when the condition holds; TimeoutError when that takes too long."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+async def until(
+    condition: Callable[[], Awaitable[object]], patience: float = _PATIENCE_SECONDS
+) -> None:
+    """Returns when the condition holds; TimeoutError when that takes too long.
+
+    `patience`, in seconds, is for what takes long: it is no measure of how soon something comes.
+    """
+    async with asyncio.timeout(patience):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

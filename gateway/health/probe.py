@@ -23,7 +23,7 @@ from gateway.types import ChatRequest, EmbeddingRequest, Kind, Target
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 5.0
-_QUESTION: Final = "Say yes."
+QUESTION: Final = "Say yes."
 _STREAMED_TOKENS: Final = 16  # enough that a stream may break off on the way
 _TOKENS: Final = 30  # what a probe takes, about
 _LAST: Final = 9  # in any queue
@@ -125,11 +125,11 @@ async def _ask(providers: Providers, target: Target, seconds: float, *, stream: 
 async def _answer(providers: Providers, target: Target, *, stream: bool) -> None:
     """The least that can be asked of it; a GatewayError."""
     if target.kind == Kind.EMBEDDING:
-        await providers.embed(target, EmbeddingRequest(target.upstream_model, (_QUESTION,)))
+        await providers.embed(target, EmbeddingRequest(target.upstream_model, (QUESTION,)))
         return
     request = ChatRequest(
         model=target.upstream_model,
-        messages=({"role": "user", "content": _QUESTION},),
+        messages=({"role": "user", "content": QUESTION},),
         stream=stream,
         max_tokens=_STREAMED_TOKENS if stream else 1,
     )

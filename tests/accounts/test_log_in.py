@@ -70,6 +70,7 @@ def test_guessing_at_one_account_ends_after_five_tries(browser: Client, bob: Per
     assert "Too many attempts with a wrong password." in words(log_in(browser, bob.user.email))
 
 
+@pytest.mark.usefixtures("one_window")
 def test_too_many_log_ins_from_one_address_are_a_429_that_says_so(browser: Client) -> None:
     for number in range(30):
         log_in(browser, f"somebody-{number}@example.com", "wrong")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from django.core import mail
 from django.test import Client
 
@@ -64,6 +65,7 @@ def test_two_different_new_passwords_are_explained(browser: Client, bob: Person)
     assert not bob.user.check_password(NEW)
 
 
+@pytest.mark.usefixtures("one_window")
 def test_too_many_resets_from_one_address_are_a_429(browser: Client) -> None:
     for number in range(10):
         ask(browser, f"somebody-{number}@example.com")

@@ -152,6 +152,7 @@ def test_a_forged_visitor_cookie_is_ignored(browser: Client) -> None:
     assert visitor.became is None
 
 
+@pytest.mark.usefixtures("one_window")
 def test_too_many_sign_ups_from_one_address_are_a_429_that_says_so(browser: Client) -> None:
     for _ in range(20):
         assert sign_up(browser, password="short").status_code == 200

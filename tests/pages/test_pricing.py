@@ -114,6 +114,7 @@ async def test_a_stranger_who_presses_upgrade_has_to_log_in_first(somebody: Asyn
     assert not await Customer.objects.aexists()
 
 
+@pytest.mark.usefixtures("one_window")
 async def test_pressing_it_very_often_is_refused(as_bob: AsyncClient, flush: object) -> None:
     for _ in range(20):
         await as_bob.post("/billing/checkout/", {"price": "scalix_pro_monthly"})
