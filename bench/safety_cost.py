@@ -3,6 +3,7 @@
 Microseconds of CPU, the best of several rounds, on one core.
 """
 
+import argparse
 import os
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def _kilobyte(text: str, kilobytes: int = 1) -> str:
 
 def main() -> None:
     """Prints the figures."""
+    argparse.ArgumentParser(prog="python -m bench.safety_cost", description=__doc__).parse_args()
     from gateway.safety.fingerprints import likeness, sketch
     from gateway.safety.matching import KEYWORD, PATTERN, Matcher, Rule
 

@@ -78,8 +78,8 @@ def judge(
 
 def _lost(standing: Standing, answers: Iterable[Answers], now: dt.datetime) -> Verdict | None:
     start = _later(now - RECENT, standing.since)
-    by_minute = [one for one in answers if one.at >= start]
-    recent = _sum(by_minute, start)
+    by_minute = _since(start, answers)
+    recent = _sum(start, by_minute)
     count, minutes = recent.succeeded + recent.failed, RECENT.seconds // 60
     keeps_failing = sum(one.failed > 0 for one in by_minute) >= FEWEST_BAD_MINUTES
     if keeps_failing and count >= FEWEST_TO_LOSE and recent.succeeded < LOSES_BELOW * count:
@@ -94,7 +94,8 @@ def _lost(standing: Standing, answers: Iterable[Answers], now: dt.datetime) -> V
 
 
 def _tried(standing: Standing, answers: list[Answers], now: dt.datetime) -> Verdict | None:
-    trial = _sum(answers, _later(now - LONGEST_TRIAL, standing.held_until))
+    start = _later(now - LONGEST_TRIAL, standing.held_until)
+    trial = _sum(start, _since(start, answers))
     count = trial.succeeded + trial.failed
     if trial.failed > MAY_FAIL_ON_TRIAL * max(count, FEWEST_TO_REGAIN):
         return Verdict(_held(standing, now), f"{_share(trial)} on trial: held again.")
@@ -113,13 +114,16 @@ def _later(moment: dt.datetime, other: dt.datetime | None) -> dt.datetime:
     return moment if other is None else max(moment, other)
 
 
-def _sum(answers: Iterable[Answers], start: dt.datetime) -> Answers:
-    counted = [one for one in answers if one.at >= start]
+def _since(start: dt.datetime, answers: Iterable[Answers]) -> list[Answers]:
+    return [one for one in answers if one.at >= start]
+
+
+def _sum(start: dt.datetime, answers: list[Answers]) -> Answers:
     return Answers(
         start,
-        sum(one.succeeded for one in counted),
-        sum(one.failed for one in counted),
-        sum(one.timeouts for one in counted),
+        sum(one.succeeded for one in answers),
+        sum(one.failed for one in answers),
+        sum(one.timeouts for one in answers),
     )
 
 
