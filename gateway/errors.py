@@ -18,6 +18,7 @@
     │   ├── ProviderUnavailable     down, slow, rate-limiting, our credential, rubbish: try the next
     │   └── StreamCut               it stopped after the first token: too late for another
     ├── ProvidersExhausted          every deployment was tried
+    │   └── ProvidersBusy           none is ill, and by our own count one is free in a known time
     └── StoreUnavailable            Postgres or Redis is away: nothing may be admitted
 
 `gateway.api.errors` is the only place that turns these into statuses and bodies.
@@ -120,6 +121,8 @@ class ProviderRejected(ProviderFailure):
 @dataclass(slots=True, eq=False)
 class ProviderUnavailable(ProviderFailure):
     code: str = "provider_unavailable"
+    wait: float | None = None
+    """Seconds after which it may be asked again, where that is known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +133,11 @@ class StreamCut(ProviderFailure):
 @dataclass(slots=True, eq=False)
 class ProvidersExhausted(GatewayError):
     code: str = "server_is_overloaded"
+
+
+@dataclass(slots=True, eq=False)
+class ProvidersBusy(ProvidersExhausted):
+    pass
 
 
 @dataclass(slots=True, eq=False)

@@ -77,7 +77,7 @@ async def _answer(
         gateway.refused(presented, error, caller, request.model)
         raise
     gateway.settlement.expect(reservation)
-    trail = Trail(partial(gateway.saw, reservation))
+    trail = Trail(partial(gateway.saw, reservation), gateway.rests.told)
     turns = gateway.capacity.turns(reservation)
     try:
         async with asyncio.timeout(_seconds_left(reservation)):

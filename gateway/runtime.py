@@ -34,6 +34,7 @@ from gateway.health.circuits import Circuits
 from gateway.health.grudges import Grudges
 from gateway.health.probe import PROBE_SECONDS, probe
 from gateway.health.reports import CircuitReports
+from gateway.health.rests import Rests
 from gateway.idempotency.once import Once
 from gateway.providers.client import Providers
 from gateway.providers.reachability import Reachability
@@ -68,6 +69,7 @@ class Gateway:
         self.catalogue = Catalogue(self.reads, settings.PROVIDER_VARIABLES)
         self.circuits = Circuits()
         self.grudges = Grudges()
+        self.rests = Rests()
         self.circuit_reports = CircuitReports(self.circuits, self.reads, self.process_id)
         self.guard = Guard(self.reads)
         self.token_uses = TokenUses()
@@ -77,7 +79,9 @@ class Gateway:
         self.ledger = LedgerWriter()
         self.store = RedisStore(settings.REDIS_URL)
         self.capacity = Capacity(self.store, settings.GATEWAY_PATIENCE_SECONDS)
-        self.router = Router(self.catalogue, self.circuits, self.grudges, self.capacity.in_flight)
+        self.router = Router(
+            self.catalogue, self.circuits, self.rests, self.grudges, self.capacity.in_flight
+        )
         self.status = StatusBoard(self.reads, self.catalogue, self.store.ping)
         self.fence = Fence(self.reads, self.store.ping)
         self.quota = Quota(
@@ -198,7 +202,7 @@ class Gateway:
 
     async def _probe_open_circuits(self) -> None:
         """Asks the deployments that failed whether they answer again, all side by side."""
-        if not (due := self.circuits.to_probe()):
+        if not (due := self.circuits.to_probe(spared=self.rests.holds)):
             return
         targets = {one.deployment: one for row in self.catalogue.usable() for one in row.targets}
         for gone in (line for line in due if line.deployment not in targets):

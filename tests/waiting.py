@@ -17,3 +17,7 @@ async def until(
     async with asyncio.timeout(patience):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def not_at_all(seconds: float) -> None:
+    """In place of asyncio.sleep, where nothing happens meanwhile."""

@@ -11,7 +11,7 @@ once, whoever tells the store.
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,12 +86,12 @@ class Sweeper:
         quota: Quota,
         fence: Fence | None = None,
         *,
-        look_again_seconds: float = LOOK_AGAIN_SECONDS,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._pool = pool
         self._quota = quota
         self._fence = fence
-        self._look_again_seconds = look_again_seconds
+        self._sleep = sleep
 
     async def sweep(self, *, walk: bool = False) -> Swept:
         """One sweep.  It walks the store's bookings when a process has died, or if told to."""
@@ -100,7 +100,7 @@ class Sweeper:
         stale = [row[0] for row in await self._pool.fetch(_STALE)]
         holders = [row[0] for row in await self._pool.fetch(_HOLDERS)]
         if stale or holders:
-            await asyncio.sleep(self._look_again_seconds)
+            await self._sleep(LOOK_AGAIN_SECONDS)
         abandoned = await self._abandon([*stale, *holders])
         settled = await self._settle_lost_bookings() if stale or walk else 0
         if stale:

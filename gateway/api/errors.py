@@ -23,6 +23,7 @@ from gateway.errors import (
     ModelNotInPlan,
     NotAuthenticated,
     ProviderRejected,
+    ProvidersBusy,
     ProvidersExhausted,
     ProviderUnavailable,
     RequestTooLarge,
@@ -155,14 +156,18 @@ def headers_of(error: GatewayError) -> dict[str, str]:
     if isinstance(error, WrongMethod):
         return {"allow": ", ".join(error.metadata["allowed"])}
     if (seconds := error.metadata.get("retry_after_seconds")) is not None:
-        return _retry_in(seconds)
+        return _retry_in(seconds, worthwhile=isinstance(error, ProvidersBusy))
     return next((headers for kind, headers in _RETRIES if isinstance(error, kind)), {})
 
 
-def _retry_in(seconds: int) -> dict[str, str]:
-    if seconds <= _RETRY_LATER_SECONDS + 1:  # a provider's minute is counted a second longer
-        return {"retry-after": str(seconds)}
-    return {"x-should-retry": "false"}  # SDKs would sleep that long
+def _retry_in(seconds: int, *, worthwhile: bool) -> dict[str, str]:
+    """After which another provider, or the same, can be asked; `worthwhile`: it will answer."""
+    headers = {}
+    if soon := seconds <= _RETRY_LATER_SECONDS + 1:  # our count of a minute is a second longer
+        headers["retry-after"] = str(seconds)
+    if not (soon and worthwhile):  # SDKs would sleep that long
+        headers["x-should-retry"] = "false"
+    return headers
 
 
 def _when_to_retry(limit: LimitState) -> dict[str, str]:

@@ -29,10 +29,9 @@ _LOOK_SECONDS: Final = 0.25  # a place may be free before it was told: somebody 
 
 @dataclass(slots=True, eq=False)
 class CapacityTaken(ProviderUnavailable):
-    """The deployment's provider would refuse just now.  `wait`: seconds; None, it never fits."""
+    """The deployment's provider would refuse just now.  Without a `wait`, it never fits."""
 
     code: str = "capacity_taken"
-    wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,17 @@ class Circuits:
                 longest[line.deployment] = max(known, now - one.opened_at)
         return longest
 
-    def to_probe(self) -> list[Line]:
-        """The open ones whose pause is over; each is given once, until `probed` is told."""
+    def to_probe(self, spared: Callable[[str], bool] = lambda _: False) -> list[Line]:
+        """The open ones whose pause is over; each is given once, until `probed` is told.
+
+        But those whose deployments are to be `spared` for now: their turn comes later.
+        """
         now = self._now()
-        due = [line for line, one in self._circuits.items() if one.pause and one.probe_at <= now]
+        due = [
+            line
+            for line, one in self._circuits.items()
+            if one.pause and one.probe_at <= now and not spared(line.deployment)
+        ]
         for line in due:
             self._circuits[line].probe_at = float("inf")
         return due

@@ -1,6 +1,9 @@
 """What providers do wrong, in our error tree."""
 
+import math
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
@@ -31,11 +34,17 @@ _MEANINGS: Final = {
     404: ("The provider has no such model.", "provider_lacks_model"),
     429: ("The provider is rate-limiting.", "provider_rate_limited"),
 }
+_BUSY: Final = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
 _LONGEST_QUOTE: Final = 500
 
 
-def failure_of(status: int, body: bytes) -> ProviderFailure:
-    """The failure that an upstream's error response stands for."""
+def failure_of(
+    status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> ProviderFailure:
+    """The failure that an upstream's error response stands for.
+
+    Names of `headers` are compared by the mapping, which knows that their case means nothing.
+    """
     is_callers = status in _CALLERS_FAULT or (status == 403 and _is_moderation(body))
     if status == 402 or _is_about_us(body, suspicious=is_callers):
         message, code = "The provider refused our account.", "provider_refused_account"
@@ -44,7 +53,8 @@ def failure_of(status: int, body: bytes) -> ProviderFailure:
     else:
         otherwise = f"The provider answered {status}.", f"provider_{status}"
         message, code = _MEANINGS.get(status, otherwise)
-    return ProviderUnavailable(message, code=code)
+    wait = _wait_in(headers or {}, body) if status in _BUSY else None
+    return ProviderUnavailable(message, code=code, wait=wait)
 
 
 def failure_in(answer: dict[str, Any]) -> ProviderFailure:
@@ -147,6 +157,43 @@ def _path_in(complaint: Mapping[Any, Any]) -> list[Any]:
     """Where in the body, which itself is called so first."""
     place = complaint.get("loc")
     return place[1:] if isinstance(place, list) else []
+
+
+def _wait_in(headers: Mapping[str, str], body: bytes) -> float | None:
+    """The seconds after which the provider says that it may be asked again, if it says so.
+
+    OpenAI's `retry-after-ms`; HTTP's `Retry-After`, seconds or a date (RFC 9110, 10.2.3); else
+    Gemini's `RetryInfo`.
+    """
+    if (milliseconds := _seconds(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    if after := headers.get("retry-after"):
+        seconds = _seconds(after)
+        return _seconds_until(after) if seconds is None else seconds
+    details = _error_in(body).get("details")
+    for one in details if isinstance(details, list) else ():
+        if isinstance(one, dict) and (delay := _text(one.get("retryDelay"))):
+            return _seconds(delay.removesuffix("s"))
+    return None
+
+
+def _seconds(text: str) -> float | None:
+    """A number that is a time to wait."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
+def _seconds_until(text: str) -> float | None:
+    """To an HTTP date that is to come."""
+    try:
+        moment = parsedate_to_datetime(text)
+        seconds = moment.timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError, IndexError):  # what it raises is not written down
+        return None
+    return seconds if seconds > 0 else None
 
 
 def _is_about_us(body: bytes, *, suspicious: bool) -> bool:

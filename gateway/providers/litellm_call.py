@@ -111,9 +111,13 @@ def _failure(error: Exception, request: ChatRequest) -> ProviderFailure:
     if isinstance(error, litellm.APIConnectionError):  # says so of whatever it stumbles over
         of_the_network = any(_module_of(one) in _NETWORKING for one in causes)
         return failures.unreachable() if of_the_network else failures.untranslatable()
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return failures.failure_of(status, _body_in(str(error)))
+    # litellm makes a 500 of a 503, and forgets a stream's headers: the response itself goes first.
+    for one in reversed([*_behind(error)]):
+        response = getattr(one, "response", None)
+        status = getattr(response, "status_code", None) or getattr(one, "status_code", None)
+        if isinstance(status, int):
+            headers = getattr(response, "headers", None)
+            return failures.failure_of(status, _body_in(str(error)), headers)
     return failures.rubbish()
 
 

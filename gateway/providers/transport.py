@@ -139,7 +139,7 @@ async def _require_ok(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:
         async with asyncio.timeout(_ERROR_SECONDS):
             said = await _read(response, _LONGEST_ERROR)
-        raise failures.failure_of(response.status, said)
+        raise failures.failure_of(response.status, said, response.headers)
 
 
 async def _read_on(response: aiohttp.ClientResponse) -> None:

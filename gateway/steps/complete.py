@@ -12,6 +12,7 @@ from gateway.capacity.counting import CapacityTaken, Turns
 from gateway.errors import (
     GatewayError,
     ProviderFailure,
+    ProvidersBusy,
     ProvidersExhausted,
     ProviderUnavailable,
     StreamCut,
@@ -26,13 +27,16 @@ class Trail:
     """The attempts of one request, in order; whatever ends the request, they are recorded.
 
     `saw` hears of each by deployment what it came to, and whether that is how a stream ended that
-    had begun.
+    had begun.  `told` hears of those whose providers said to wait, and how many seconds.
     """
 
     saw: Callable[[str, str, bool], None]
+    told: Callable[[str, float], None]
     attempts: list[Attempt] = field(default_factory=list)
     busy: dict[Target, float | None] = field(default_factory=dict)
     """Those whose capacity is taken, with the seconds until they may be asked; None: never."""
+    resting: dict[Target, float] = field(default_factory=dict)
+    """Those that were asked and said in how many seconds they may be asked again."""
 
     def add(self, target: Target, outcome: str, since: float) -> None:
         """Notes how an attempt that began at `since` (time.monotonic) went."""
@@ -43,11 +47,14 @@ class Trail:
     def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
         """Notes an attempt after which another deployment can be tried."""
         self.add(target, failure.metadata.get("cause", failure.code), since)
+        if isinstance(failure, ProviderUnavailable) and failure.wait is not None:
+            self.resting[target] = failure.wait
+            self.told(target.deployment, failure.wait)
 
     def refused(self, target: Target, taken: CapacityTaken, since: float) -> None:
         """Notes that a deployment was not asked, since its capacity is taken; an attempt, once."""
         if not any(one.deployment == target.deployment for one in self.attempts):
-            self.failed(target, taken, since)
+            self.add(target, taken.code, since)
         self.busy[target] = taken.wait
 
     def ended(self, outcome: str, cause: str = "") -> tuple[Attempt, ...]:
@@ -188,10 +195,15 @@ def _exhausted(request: Asked, trail: Trail) -> ProvidersExhausted:
     metadata: dict[str, Any] = {
         "attempts": [f"{one.deployment}: {one.outcome}" for one in trail.attempts]
     }
-    waits = [wait for wait in trail.busy.values() if wait is not None]
-    if len(waits) == len(trail.attempts):  # nobody failed: they are only busy
-        seconds = math.ceil(min(waits))
-        return ProvidersExhausted(
+    waits = {
+        target.deployment: wait
+        for target, wait in (trail.busy | trail.resting).items()
+        if wait is not None
+    }
+    if waits.keys() == {one.deployment for one in trail.attempts}:  # none is ill
+        seconds = math.ceil(min(waits.values()))
+        busy = ProvidersExhausted if trail.resting else ProvidersBusy
+        return busy(
             f"All that may be asked of {request.model}'s providers just now is asked. "
             f"Try again in {seconds} s. Nothing was charged.",
             metadata=metadata | {"retry_after_seconds": seconds},

@@ -2,8 +2,8 @@
 
 Left out are those that the caller's plan is not sent to, that lack what the request needs, and
 whose model the caller avoids.  The others are ordered by what the caller prefers, by priority, and
-among equals by weight or by how much they have to do.  Those that fail come last: to ask them in
-vain is better than not to have asked.
+among equals by weight or by how much they have to do.  Those that fail, or whose providers said to
+wait, come last: to ask them in vain is better than not to have asked.
 """
 
 import random
@@ -17,6 +17,7 @@ from gateway.catalogue.snapshot import Catalogue, ModelRow
 from gateway.errors import InvalidRequest, ProvidersExhausted
 from gateway.health.circuits import Circuits
 from gateway.health.grudges import Grudges
+from gateway.health.rests import Rests
 from gateway.types import Balancing, Reservation, Target
 
 
@@ -26,6 +27,7 @@ class Router:
 
     catalogue: Catalogue
     circuits: Circuits
+    rests: Rests
     grudges: Grudges
     in_flight: Mapping[str, int]
     """Requests that run at a deployment now."""
@@ -49,7 +51,8 @@ class Router:
             sorted(
                 able.values(),
                 key=lambda one: (
-                    self.circuits.is_open(one.deployment, stream=stream),
+                    self.circuits.is_open(one.deployment, stream=stream)
+                    or self.rests.holds(one.deployment),
                     self.grudges.holds(account_id, one.deployment),
                 ),
             )

@@ -44,7 +44,7 @@ MID_STREAM = {
 
 @pytest.fixture(autouse=True)
 def _impatient(settings: Settings) -> None:
-    settings.GATEWAY_SILENCE_SECONDS = 0.4
+    settings.GATEWAY_SILENCE_SECONDS = 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here providers fail again and again, and each failure is looked at."""
     monkeypatch.setattr("gateway.health.circuits.FEWEST_FAILURES", 1_000)
     monkeypatch.setattr("gateway.health.grudges.GRUDGE_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.health.rests.LONGEST_REST", 0.0)
 
 
 def outcomes(row: Row) -> list[tuple[str, str]]:
@@ -164,8 +165,9 @@ class TestWithNoPrivateAddressAllowed:
     """But the upstream's, which the environment names."""
 
     @pytest.fixture(autouse=True)
-    def _nothing_else(self, settings: Settings) -> None:
+    def _nothing_else(self, settings: Settings, _impatient: None) -> None:
         settings.PROVIDER_PRIVATE_HOSTS = ()
+        settings.GATEWAY_SILENCE_SECONDS = 30  # litellm's first call loads it
 
     async def test_a_deployment_at_a_private_address_is_passed_over(
         self,
@@ -314,7 +316,7 @@ class TestWithADeadline:
     @pytest.fixture(autouse=True)
     def _short(self, settings: Settings, _impatient: None) -> None:
         settings.GATEWAY_SILENCE_SECONDS = 30
-        settings.GATEWAY_DEADLINE_SECONDS = 0.5
+        settings.GATEWAY_DEADLINE_SECONDS = 2.0
 
     async def test_an_answer_past_it_is_given_up(
         self,

@@ -30,7 +30,7 @@ from tests.api.raw_http import RawConnection
 from tests.api.repeating import KEY, ask, change, keyed, kind_of_reply
 from tests.conftest import Person
 from tests.upstream.double import UpstreamDouble
-from tests.waiting import until
+from tests.waiting import not_at_all, until
 
 # What frees a key ---------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ async def test_a_dead_process_s_key_is_free_once_it_is_swept(
     await change(NO_ANSWER)
     assert await kind_of_reply(gateway, alice) == "in use"
 
-    await Sweeper(gateway.reads, gateway.quota, look_again_seconds=0).sweep()
+    await Sweeper(gateway.reads, gateway.quota, sleep=not_at_all).sweep()
 
     assert await kind_of_reply(gateway, alice) == "answer"
     rows = await ledger_rows()

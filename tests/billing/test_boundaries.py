@@ -18,7 +18,7 @@ from billing.plans import PlanBook
 from tests.billing.fake_stripe import FakeStripe, subscription
 
 DAY = dt.timedelta(days=1)
-SOON = dt.timedelta(seconds=0.5)
+SOON = dt.timedelta(seconds=2)
 ENDS = ["past due", "cancelled", "never renewed"]
 
 

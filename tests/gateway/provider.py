@@ -28,6 +28,7 @@ class Provider:
     address: str = ""
     status: int = 200
     body: bytes = orjson.dumps(ANSWER)
+    waits: str = ""  # the Retry-After of its answers, if any
     pieces: list[bytes] = field(default_factory=list)  # in place of the body, one write each
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -39,7 +40,8 @@ class Provider:
         assert request.transport is not None
         self.peers.append(request.transport.get_extra_info("peername"))
         if not self.pieces:
-            return web.Response(status=self.status, body=self.body)
+            headers = {"retry-after": self.waits} if self.waits else {}
+            return web.Response(status=self.status, body=self.body, headers=headers)
         response = web.StreamResponse(status=self.status)
         await response.prepare(request)
         for piece in self.pieces:

@@ -13,8 +13,10 @@ from gateway.catalogue.snapshot import ModelRow
 from gateway.errors import InvalidRequest, ProvidersExhausted
 from gateway.health.circuits import FEWEST_FAILURES, Circuits
 from gateway.health.grudges import GRUDGE_SECONDS, Grudges
+from gateway.health.rests import LONGEST_REST, Rests
 from gateway.steps.route import Router
 from gateway.types import Balancing, Reservation, Target
+from tests.clock import Clock
 from tests.gateway.cast import PRO, reservation, target
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
@@ -41,6 +43,7 @@ class World:
 
     catalogue: Rows = field(default_factory=Rows)
     circuits: Circuits = field(default_factory=Circuits)
+    rests: Rests = field(default_factory=Rests)
     grudges: Grudges = field(default_factory=Grudges)
     in_flight: dict[str, int] = field(default_factory=dict)
 
@@ -50,7 +53,7 @@ class World:
 
     def order(self, asked: Reservation) -> list[str]:
         catalogue: Any = self.catalogue
-        router = Router(catalogue, self.circuits, self.grudges, self.in_flight)
+        router = Router(catalogue, self.circuits, self.rests, self.grudges, self.in_flight)
         return [one.deployment for one in router.route(asked)]
 
 
@@ -107,16 +110,29 @@ def test_those_whose_circuit_is_open_come_last_and_in_their_order() -> None:
     assert world.order(reservation()) == ["c", "d", "a", "b"]
 
 
-def test_who_has_just_failed_somebody_comes_later_for_them_alone_and_for_a_while() -> None:
-    now = [1_000.0]
+def test_whoever_said_to_wait_comes_last_until_then_and_for_a_minute_at_most() -> None:
+    clock = Clock()
     world = served(target("a", 1), target("b", 2), target("c", 3))
-    world.grudges = Grudges(lambda: now[0])
+    world.rests = Rests(clock)
+    world.rests.told("a", 7.0)
+    world.rests.told("b", 86_400.0)
+    assert world.order(reservation()) == ["c", "a", "b"]
+    clock.now += 7.0
+    assert world.order(reservation()) == ["a", "c", "b"]
+    clock.now += LONGEST_REST - 7.0
+    assert world.order(reservation()) == ["a", "b", "c"]
+
+
+def test_who_has_just_failed_somebody_comes_later_for_them_alone_and_for_a_while() -> None:
+    clock = Clock()
+    world = served(target("a", 1), target("b", 2), target("c", 3))
+    world.grudges = Grudges(clock)
     alice, bob = reservation(), reservation()
     world.grudges.saw(alice.caller.account_id, "a", "provider_timeout")
     world.grudges.saw(alice.caller.account_id, "b", "capacity_taken")  # which is no failure
     assert world.order(alice) == ["b", "c", "a"]
     assert world.order(bob) == ["a", "b", "c"]
-    now[0] += GRUDGE_SECONDS
+    clock.now += GRUDGE_SECONDS
     assert world.order(alice) == ["a", "b", "c"]
 
 

@@ -189,3 +189,10 @@ def test_one_that_a_probe_has_closed_by_mistake_waits_longer_for_the_next(
     fail(circuits)
     clock.now += 5
     assert circuits.to_probe() == [BAD]
+
+
+def test_whoever_is_to_be_spared_is_probed_later(circuits: Circuits, clock: Clock) -> None:
+    fail(circuits)
+    clock.now += 5
+    assert circuits.to_probe(spared=lambda _: True) == []
+    assert circuits.to_probe(spared=lambda name: name != BAD.deployment) == [BAD]

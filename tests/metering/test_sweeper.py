@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -22,9 +23,11 @@ from tests.metering.conftest import (
     failed,
     settled,
 )
+from tests.waiting import not_at_all
 
 PATIENCE = 5.0
 NOTHING = Swept(abandoned=0, settled=0)
+Sleep = Callable[[float], Awaitable[object]]
 
 
 class Process:
@@ -76,8 +79,8 @@ class Cast:
     def process(self) -> Process:
         return Process(self.reads, self._new_quota(LedgerSums(self.reads)), self._ledger)
 
-    def sweeper(self, quota: Quota | None = None, look_again_seconds: float = 0) -> Sweeper:
-        return Sweeper(self.reads, quota or self.quota, look_again_seconds=look_again_seconds)
+    def sweeper(self, quota: Quota | None = None, sleep: Sleep = not_at_all) -> Sweeper:
+        return Sweeper(self.reads, quota or self.quota, sleep=sleep)
 
     async def used(self, account_id: uuid.UUID) -> tuple[int, int, int]:
         """Requests today, tokens today, requests running."""
@@ -154,10 +157,7 @@ async def test_a_process_that_beats_again_when_it_is_looked_at_again_is_not_dead
     """As all are, after a pause of Postgres: each was stale when it came back."""
     running = await dead.admit(account_id)
     await dead.live(last_beat="1 minute")
-    sweeping = asyncio.create_task(cast.sweeper(look_again_seconds=0.3).sweep())
-    await asyncio.sleep(0.1)
-    await dead.live()
-    assert (await sweeping).abandoned == 0
+    assert (await cast.sweeper(sleep=lambda _: dead.live()).sweep()).abandoned == 0
     assert await committed.status(running) == "reserved"
     assert await cast.marked_ended() == 0
     assert await cast.used(account_id) == (1, 20, 1)

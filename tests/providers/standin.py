@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
@@ -43,6 +43,11 @@ class Say:
     def text(self) -> str:
         """All of it."""
         return "".join(self.pieces)
+
+
+RETRY_AFTER: Final = 34  # seconds
+WAITING: Final = frozenset({"rate", "overloaded"})
+"""The refusals that come with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,8 @@ class StandIn:
         script = self.script
         if isinstance(script, Refuse):
             status, error = self.wire.refusal(script.kind)
-            return web.json_response(error, status=status)
+            headers = {"retry-after": str(RETRY_AFTER)} if script.kind in WAITING else {}
+            return web.json_response(error, status=status, headers=headers)
         stream = self.wire.is_stream(request, body)
         if isinstance(script, Exactly):
             if not stream:

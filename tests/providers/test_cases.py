@@ -16,7 +16,16 @@ from tests.providers.calls import ByLitellm, Calls
 from tests.providers.cases import CASES, ERRORS, FINISH, Case, asking
 from tests.providers.gemini_wire import GeminiWire
 from tests.providers.openai_dialects import DIALECTS
-from tests.providers.standin import Misbehave, Refuse, Say, StandIn, Wire, listening
+from tests.providers.standin import (
+    RETRY_AFTER,
+    WAITING,
+    Misbehave,
+    Refuse,
+    Say,
+    StandIn,
+    Wire,
+    listening,
+)
 
 OURS, LITELLM = "ours", "litellm's"
 WIRES: Final[dict[str, tuple[Wire, str]]] = {
@@ -150,6 +159,8 @@ async def test_a_refusal(calls: Calls, target: Target, stand_in: StandIn, kind: 
         code = ERRORS[kind]
         assert caught.value.code in ({code} if isinstance(code, str) else code)
         assert "sk-theirs" not in str(caught.value)
+        wait = RETRY_AFTER if kind in WAITING else None
+        assert getattr(caught.value, "wait", None) == wait
 
 
 @pytest.mark.parametrize("how", ["silent", "cut before", "rubbish", "empty"])
