@@ -35,6 +35,7 @@ _MEANINGS: Final = {
     429: ("The provider is rate-limiting.", "provider_rate_limited"),
 }
 _BUSY: Final = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
+_TOO_LARGE: Final = "request too large"  # how OpenAI's and Groq's 429 begins in that case
 _LONGEST_QUOTE: Final = 500
 
 
@@ -43,16 +44,17 @@ def failure_of(
 ) -> ProviderFailure:
     """The failure that an upstream's error response stands for.
 
-    Names of `headers` are compared by the mapping, which knows that their case means nothing.
+    `headers` are to be found whatever the case of their names.
     """
     is_callers = status in _CALLERS_FAULT or (status == 403 and _is_moderation(body))
     if status == 402 or _is_about_us(body, suspicious=is_callers):
-        message, code = "The provider refused our account.", "provider_refused_account"
-    elif is_callers:
+        return ProviderUnavailable(
+            "The provider refused our account.", code="provider_refused_account"
+        )
+    if is_callers:
         return _rejected(_error_in(body))
-    else:
-        otherwise = f"The provider answered {status}.", f"provider_{status}"
-        message, code = _MEANINGS.get(status, otherwise)
+    otherwise = f"The provider answered {status}.", f"provider_{status}"
+    message, code = _MEANINGS.get(status, otherwise)
     wait = _wait_in(headers or {}, body) if status in _BUSY else None
     return ProviderUnavailable(message, code=code, wait=wait)
 
@@ -163,8 +165,10 @@ def _wait_in(headers: Mapping[str, str], body: bytes) -> float | None:
     """The seconds after which the provider says that it may be asked again, if it says so.
 
     OpenAI's `retry-after-ms`; HTTP's `Retry-After`, seconds or a date (RFC 9110, 10.2.3); else
-    Gemini's `RetryInfo`.
+    Gemini's `RetryInfo`.  What is about one request's size is no matter of time for the others.
     """
+    if (_text(_error_in(body).get("message")) or "").lower().startswith(_TOO_LARGE):
+        return None
     if (milliseconds := _seconds(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     if after := headers.get("retry-after"):

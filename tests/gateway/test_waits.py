@@ -53,6 +53,18 @@ def test_gemini_says_so_in_the_error_s_details() -> None:
     assert wait(body=b"[" + GEMINI + b"]", Retry_After="5") == 5.0
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "Request too large for gpt-5 on tokens per min (TPM)", "type": "tokens"},
+        {"message": "You exceeded your current quota.", "code": "insufficient_quota"},
+    ],
+    ids=["one request's size", "our account"],
+)
+def test_a_429_that_time_does_not_heal_names_none(error: dict[str, str]) -> None:
+    assert wait(body=orjson.dumps({"error": error}), Retry_After="7") is None
+
+
 @pytest.mark.parametrize("status", [401, 404, 500, 502])
 def test_what_has_other_reasons_is_no_matter_of_time(status: int) -> None:
     assert wait(status, GEMINI, Retry_After="7") is None
