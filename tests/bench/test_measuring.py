@@ -135,6 +135,18 @@ def test_the_table_shows_both_servers_and_every_target() -> None:
     assert "MISSED" not in shown
 
 
+def test_a_cost_is_told_in_multiples_of_the_pass_through_s_in_the_same_round() -> None:
+    product, passing = rounds(1.2, 0.05, 30), rounds(0.4, 0.01, 20)
+    product.streams = [StreamRound(chunk, 1.0) for chunk in (0.04, 0.2, 0.06)]
+    passing.streams = [StreamRound(chunk, 1.0) for chunk in (0.02, 0.1, 0.02)]
+    servers = {"product": product, "pass-through": passing}
+
+    found = {check.name: check.times for check in checks(servers)}
+    assert found["CPU ms, stream chunk"] == Figure(2.0, 2.0, pytest.approx(3.0))
+    assert "CPU ms, stream chunk: 0.060 (2.0 times the pass-through), target" in table(servers)
+    assert checks({"product": product})[0].times is None
+
+
 @pytest.mark.parametrize(
     ("product", "missed"),
     [
