@@ -34,8 +34,11 @@ class PrivateServer:
         """The running server's process number."""
         return self._running().pid
 
-    def start(self, *, seconds: float = 60) -> None:
-        """Return once it is ready. Raises PartFailedError when it ends first or takes longer."""
+    def start(self, *, seconds: float = 180) -> None:
+        """Return once it is ready. Raises PartFailedError when it ends first or takes longer.
+
+        What was killed has its log to go through first, which takes a busy machine a minute.
+        """
         part = self._part
         part.prepare()
         command = leashed(part.command(), death_signal=part.death_signal, user_id=part.user_id)

@@ -46,7 +46,8 @@ def ended_row(ledger_rows: LedgerRows) -> Callable[[], Any]:
 
     async def read() -> Row:
         async def has_ended() -> bool:
-            return all(row["status"] != "reserved" for row in await ledger_rows())
+            rows = await ledger_rows()
+            return bool(rows) and all(row["status"] != "reserved" for row in rows)
 
         await until(has_ended)
         [row] = await ledger_rows()
@@ -120,6 +121,7 @@ async def test_whoever_leaves_within_a_stream_pays_for_what_was_said(
 
 async def test_whoever_leaves_between_admission_and_its_commit_leaves_nothing(
     address: str,
+    alice: Person,
     bob: Person,
     upstream: UpstreamDouble,
     ledger_rows: LedgerRows,
@@ -128,24 +130,31 @@ async def test_whoever_leaves_between_admission_and_its_commit_leaves_nothing(
     async def booked(requests: int) -> bool:
         return (await counters(bob)).in_flight == requests
 
-    async with RawConnection(address) as first, RawConnection(address) as second:
-        async with ledger_held_up():
-            # The first one's row is on its way to the ledger, the second one's waits behind it.
-            await first.post(COMPLETIONS, bob.headers, encoded())
-            await until(lambda: booked(1))
-            await second.post(COMPLETIONS, bob.headers, encoded())
-            await until(lambda: booked(2))
-            first.hang_up()
-            second.hang_up()
-            await assert_free(counters, bob)
+    async with (
+        RawConnection(address) as first,
+        RawConnection(address) as second,
+        ledger_held_up(),
+    ):
+        # The first one's row is on its way to the ledger, the second one's waits behind it.
+        await first.post(COMPLETIONS, bob.headers, encoded())
+        await until(lambda: booked(1))
+        await second.post(COMPLETIONS, bob.headers, encoded())
+        await until(lambda: booked(2))
+        first.hang_up()
+        second.hang_up()
+        await assert_free(counters, bob)
 
-        async def none_open() -> bool:
-            return all(row["status"] != "reserved" for row in await ledger_rows())
+    async def none_open() -> bool:
+        return all(row["status"] != "reserved" for row in await ledger_rows())
 
-        await until(none_open)
+    async with RawConnection(address) as later:  # rows are written in order: theirs before hers
+        await later.post(COMPLETIONS, alice.headers, encoded())
+        assert (await later.response())[0] == 200
+    await until(none_open)
 
-    assert {(row["status"], row["charged"]) for row in await ledger_rows()} <= {("failed", False)}
-    assert upstream.received() == 0
+    ended = [(row["status"], row["charged"]) for row in await ledger_rows()]
+    assert ended.count(("settled", True)) == upstream.received() == 1
+    assert {*ended} <= {("settled", True), ("failed", False)}
     await assert_free(counters, bob)
 
 
