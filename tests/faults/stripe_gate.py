@@ -46,6 +46,10 @@ class StripeGate:
         """Whether calls are taken and not answered; those that wait then end with it."""
         self.delay = 0.0
         """Seconds that every answer takes."""
+        self.most_at_once = 0
+        """Calls that waited for an answer side by side."""
+        self._waiting = 0
+        self._counting = threading.Lock()
         self.held: Held | None = None
         self.over = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
@@ -71,6 +75,18 @@ class StripeGate:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts a call as one that waits."""
+        with self._counting:
+            self._waiting += 1
+            self.most_at_once = max(self.most_at_once, self._waiting)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._waiting -= 1
 
     @contextmanager
     def hold(self, method: str, *, answers: bool = False) -> Iterator[Held]:
@@ -99,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._gate.calls.append(f"{self.command} {self.path}")
-        self._gate.over.wait(self._gate.delay)
+        with self._gate.waiting():
+            self._gate.over.wait(self._gate.delay)
         held = self._gate.held
         if held and held.method != self.command:
             held = None
