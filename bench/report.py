@@ -62,7 +62,7 @@ def figures(rounds: Rounds) -> dict[str, Figure]:
     for store in rounds.unary[0].beside:
         values = [one.beside[store] for one in rounds.unary]
         found[f"CPU ms of {store}, unary"] = Figure.of(values)
-    found["CPU ms, stream chunk"] = Figure.of([one.cpu_per_chunk for one in rounds.streams])
+    found["CPU ms, stream chunk"] = Figure.of(_chunks(rounds))
     found["CPU ms, stream itself"] = Figure.of([one.cpu_per_stream for one in rounds.streams])
     return found
 

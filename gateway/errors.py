@@ -111,6 +111,8 @@ class LimitReached(GatewayError):
 @dataclass(slots=True, eq=False)
 class ProviderFailure(GatewayError):
     code: str = "provider_error"
+    wait: float | None = None
+    """Seconds after which it may be asked again, where that is known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +123,6 @@ class ProviderRejected(ProviderFailure):
 @dataclass(slots=True, eq=False)
 class ProviderUnavailable(ProviderFailure):
     code: str = "provider_unavailable"
-    wait: float | None = None
-    """Seconds after which it may be asked again, where that is known."""
 
 
 @dataclass(slots=True, eq=False)

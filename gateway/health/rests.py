@@ -1,4 +1,4 @@
-"""Which deployments were told of that they rest: their provider said when to ask again.
+"""Which deployments rest: their provider said when to ask again.
 
 A circuit needs failures to know that a provider is not to be asked; here it has said so itself.
 """
@@ -29,10 +29,6 @@ class Rests:
 
     def holds(self, deployment: str) -> bool:
         """Whether callers' requests, and probes, should rather go elsewhere."""
-        until = self._until.get(deployment)
-        if until is None:
+        if not self._until:
             return False
-        if until > self._now():
-            return True
-        del self._until[deployment]
-        return False
+        return self._until.get(deployment, 0.0) > self._now()

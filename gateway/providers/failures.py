@@ -167,14 +167,15 @@ def _wait_in(headers: Mapping[str, str], body: bytes) -> float | None:
     OpenAI's `retry-after-ms`; HTTP's `Retry-After`, seconds or a date (RFC 9110, 10.2.3); else
     Gemini's `RetryInfo`.  What is about one request's size is no matter of time for the others.
     """
-    if (_text(_error_in(body).get("message")) or "").lower().startswith(_TOO_LARGE):
+    error = _error_in(body)
+    if (_text(error.get("message")) or "").lower().startswith(_TOO_LARGE):
         return None
     if (milliseconds := _seconds(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     if after := headers.get("retry-after"):
         seconds = _seconds(after)
         return _seconds_until(after) if seconds is None else seconds
-    details = _error_in(body).get("details")
+    details = error.get("details")
     for one in details if isinstance(details, list) else ():
         if isinstance(one, dict) and (delay := _text(one.get("retryDelay"))):
             return _seconds(delay.removesuffix("s"))

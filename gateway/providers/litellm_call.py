@@ -101,18 +101,19 @@ def _failure(error: Exception, request: ChatRequest) -> ProviderFailure:
     litellm = library()
     if isinstance(error, TimeoutError | litellm.Timeout):
         return failures.timed_out()
-    if unread := [one for one in _behind(error) if isinstance(one, json.JSONDecodeError)]:
+    chain = [*_behind(error)]
+    if unread := [one for one in chain if isinstance(one, json.JSONDecodeError)]:
         theirs = all(one.doc in _arguments_in(request) for one in unread)
         return failures.untranslatable() if theirs else failures.rubbish()
     # litellm finds statuses in texts: an object's address with 403 in it is "permission denied".
-    causes = [one for one in _behind(error) if _module_of(one) != "litellm"]
+    causes = [one for one in chain if _module_of(one) != "litellm"]
     if any(isinstance(one, OSError) for one in causes) and not any(map(_has_response, causes)):
         return failures.unreachable()
     if isinstance(error, litellm.APIConnectionError):  # says so of whatever it stumbles over
         of_the_network = any(_module_of(one) in _NETWORKING for one in causes)
         return failures.unreachable() if of_the_network else failures.untranslatable()
     # litellm makes a 500 of a 503, and forgets a stream's headers: the response itself goes first.
-    for one in reversed([*_behind(error)]):
+    for one in reversed(chain):
         response = getattr(one, "response", None)
         status = getattr(response, "status_code", None) or getattr(one, "status_code", None)
         if isinstance(status, int):

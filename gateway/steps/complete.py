@@ -47,7 +47,7 @@ class Trail:
     def failed(self, target: Target, failure: ProviderFailure, since: float) -> None:
         """Notes an attempt after which another deployment can be tried."""
         self.add(target, failure.metadata.get("cause", failure.code), since)
-        if isinstance(failure, ProviderUnavailable) and failure.wait is not None:
+        if failure.wait is not None:
             self.resting[target] = failure.wait
             self.told(target.deployment, failure.wait)
 

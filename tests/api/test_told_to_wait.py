@@ -9,8 +9,9 @@ from gateway.health import grudges
 from gateway.health.circuits import FEWEST_FAILURES
 from gateway.health.rests import LONGEST_REST, Rests
 from gateway.runtime import Gateway
-from tests.api.asking import COMPLETIONS, asking, error_of
-from tests.api.conftest import LedgerRows, Serve, Untouched
+from tests.api.asking import error_of
+from tests.api.conftest import CountersOf, LedgerRows, Serve
+from tests.api.test_circuits import ask
 from tests.clock import Clock
 from tests.conftest import Person
 from tests.gateway.provider import Provider, standing_in
@@ -31,11 +32,6 @@ async def busy() -> AsyncIterator[Provider]:
     async with standing_in() as provider:
         provider.status, provider.body, provider.waits = 429, b"{}", "7"
         yield provider
-
-
-async def ask(client: httpx.AsyncClient, person: Person, *, stream: bool = False) -> httpx.Response:
-    body = asking(model="backed", stream=stream)
-    return await client.post(COMPLETIONS, json=body, headers=person.headers)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
@@ -62,7 +58,12 @@ async def test_the_first_caller_notices_and_nobody_after_that_until_then(
 
 
 async def test_where_nobody_else_is_left_it_is_asked_and_its_wait_is_ours_to_tell(
-    client: httpx.AsyncClient, alice: Person, busy: Provider, serve: Serve, untouched: Untouched
+    client: httpx.AsyncClient,
+    alice: Person,
+    busy: Provider,
+    serve: Serve,
+    ledger_rows: LedgerRows,
+    counters: CountersOf,
 ) -> None:
     await serve("backed", deployments={"busy": {"base_url": busy.address}})
     for asked in (1, 2):
@@ -74,6 +75,10 @@ async def test_where_nobody_else_is_left_it_is_asked_and_its_wait_is_ours_to_tel
         assert error["metadata"]["retry_after_seconds"] == 7
         assert "Try again in 7 s. Nothing was charged." in error["message"]
         assert len(busy.asked) == asked
+    rows = await ledger_rows()
+    assert [(row["status"], row["charged"]) for row in rows] == [("failed", False)] * 2
+    used = await counters(alice)
+    assert (used.hour_requests, used.day_tokens, used.in_flight) == (0, 0, 0)
 
 
 async def test_of_several_waits_the_shortest_is_told(

@@ -67,7 +67,7 @@ class Hostile:
 
 def unlike(**changed: object) -> Hostile:
     """An event that lacks what each event has."""
-    return Hostile(LACKING, text_of({**event("invoice.paid"), **changed}))
+    return Hostile(LACKING, text_of(event("invoice.paid", **changed)))
 
 
 HOSTILE = {
@@ -95,7 +95,9 @@ HOSTILE = {
     "null": Hostile(NO_EVENT, "null"),
     "a list": Hostile(NO_EVENT, "[]"),
     "100,000 lists deep": Hostile("the body is no JSON", "[" * 100_000 + "]" * 100_000),
-    "a thin event": Hostile(NO_EVENT, text_of(event("invoice.paid", object="v2.core.event"))),
+    "a thin event": Hostile(
+        NO_EVENT, text_of(event("v1.customer.updated", object="v2.core.event"))
+    ),
     "the other mode": Hostile(
         "the event is of the other mode", text_of(event("invoice.paid", livemode=True))
     ),

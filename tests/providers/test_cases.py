@@ -160,7 +160,7 @@ async def test_a_refusal(calls: Calls, target: Target, stand_in: StandIn, kind: 
         assert caught.value.code in ({code} if isinstance(code, str) else code)
         assert "sk-theirs" not in str(caught.value)
         wait = RETRY_AFTER if kind in WAITING else None
-        assert getattr(caught.value, "wait", None) == wait
+        assert caught.value.wait == wait
 
 
 @pytest.mark.parametrize("how", ["silent", "cut before", "rubbish", "empty"])
